@@ -1,0 +1,7 @@
+//! Floor 0: the nouns that every floor shares, and the error type.
+
+pub mod environment;
+pub mod error;
+pub mod secret;
+pub mod target;
+pub mod yaml;

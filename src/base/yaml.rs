@@ -1,0 +1,272 @@
+//! A YAML document as a tree that remembers where everything stands.
+//!
+//! Both readers of YAML use it: the definition (`rules::config`) and ESC documents (`esc::document`).
+//! It keeps scalars as text with their style, so that each reader resolves types by its own rules.
+//! Aliases are refused: a definition has no use for them and ESC forbids them (esc-language.md §1.2).
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
+
+/// The deepest nesting that is read; deeper input is an error, never a crash.
+pub const DEEPEST: usize = 128;
+
+/// A position: line and column from 1 (column in characters), byte offset from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mark {
+    pub line: usize,
+    pub column: usize,
+    pub byte: usize,
+}
+
+/// From the first character of a node to just behind its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Span {
+    pub start: Mark,
+    pub end: Mark,
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    Plain,
+    SingleQuoted,
+    DoubleQuoted,
+    Literal,
+    Folded,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub span: Span,
+    /// The tag as written, handle and suffix joined (`!!str`, `!custom`); none when there is none.
+    pub tag: Option<String>,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    Scalar {
+        text: String,
+        style: Style,
+    },
+    Sequence(Vec<Node>),
+    /// Entries in the order of the text; duplicate keys are kept.
+    Mapping(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The text of a scalar, whatever its style.
+    #[must_use]
+    pub fn scalar(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The first entry of a mapping under `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.content {
+            Content::Mapping(entries) => {
+                entries.iter().find(|(name, _)| name.scalar() == Some(key)).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a text is not YAML that this tool reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct YamlError {
+    pub message: String,
+    pub mark: Mark,
+}
+
+/// Reads the first document of `text`; none when it holds nothing but blanks and comments.
+///
+/// # Errors
+/// [`YamlError`] for a syntax error, an alias, or nesting below [`DEEPEST`].
+pub fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Builder { parser: Parser::new_from_str(text), bytes: ByteOffsets::new(text) }.document()
+}
+
+/// Turns the parser's character offsets into byte offsets; both only ever grow, nearly.
+struct ByteOffsets<'t> {
+    text: &'t str,
+    ascii: bool,
+    last: (usize, usize),
+}
+
+impl<'t> ByteOffsets<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, ascii: text.is_ascii(), last: (0, 0) }
+    }
+
+    fn byte(&mut self, character: usize) -> usize {
+        if self.ascii {
+            return character.min(self.text.len());
+        }
+        if character < self.last.0 {
+            self.last = (0, 0);
+        }
+        let (from_character, from_byte) = self.last;
+        let rest = self.text.get(from_byte..).unwrap_or_default();
+        let ahead = character - from_character;
+        let byte = rest.char_indices().nth(ahead).map_or(self.text.len(), |(offset, _)| from_byte + offset);
+        self.last = (character, byte);
+        byte
+    }
+}
+
+struct Builder<'t> {
+    parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    bytes: ByteOffsets<'t>,
+}
+
+impl Builder<'_> {
+    fn document(&mut self) -> Result<Option<Node>, YamlError> {
+        loop {
+            match self.next()? {
+                Some((Event::DocumentEnd | Event::StreamEnd, _)) | None => return Ok(None),
+                Some((Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _)) => {}
+                Some((event, span)) => return self.node(event, span, 0).map(Some),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<(Event<'static>, saphyr_parser::Span)>, YamlError> {
+        match self.parser.next_event() {
+            None => Ok(None),
+            Some(Ok((event, span))) => Ok(Some((owned(event), span))),
+            Some(Err(error)) => Err(self.error(&error)),
+        }
+    }
+
+    fn error(&mut self, error: &ScanError) -> YamlError {
+        YamlError { message: error.info().to_owned(), mark: self.mark(error.marker()) }
+    }
+
+    fn mark(&mut self, marker: &Marker) -> Mark {
+        Mark { line: marker.line(), column: marker.col() + 1, byte: self.bytes.byte(marker.index()) }
+    }
+
+    fn span(&mut self, span: &saphyr_parser::Span) -> Span {
+        Span { start: self.mark(&span.start), end: self.mark(&span.end) }
+    }
+
+    fn node(&mut self, event: Event<'static>, span: saphyr_parser::Span, depth: usize) -> Result<Node, YamlError> {
+        let mut span = self.span(&span);
+        if depth > DEEPEST {
+            return Err(YamlError { message: format!("nested more than {DEEPEST} levels deep"), mark: span.start });
+        }
+        let joined = |tag: Option<std::borrow::Cow<'_, saphyr_parser::Tag>>| {
+            tag.map(|tag| {
+                let handle = if tag.handle == "tag:yaml.org,2002:" { "!!" } else { tag.handle.as_str() };
+                format!("{handle}{}", tag.suffix)
+            })
+        };
+        let (tag, content) = match event {
+            Event::Scalar(text, style, _, tag) => {
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::SingleQuoted => Style::SingleQuoted,
+                    ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+                    ScalarStyle::Literal => Style::Literal,
+                    ScalarStyle::Folded => Style::Folded,
+                };
+                (joined(tag), Content::Scalar { text: text.into_owned(), style })
+            }
+            Event::SequenceStart(_, tag) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.inner(span.start)? {
+                        (Event::SequenceEnd, end) => {
+                            span.end = self.mark(&end.end);
+                            break;
+                        }
+                        (event, at) => items.push(self.node(event, at, depth + 1)?),
+                    }
+                }
+                (joined(tag), Content::Sequence(items))
+            }
+            Event::MappingStart(_, tag) => {
+                let mut entries = Vec::new();
+                loop {
+                    match self.inner(span.start)? {
+                        (Event::MappingEnd, end) => {
+                            span.end = self.mark(&end.end);
+                            break;
+                        }
+                        (event, at) => {
+                            let key = self.node(event, at, depth + 1)?;
+                            let (event, at) = self.inner(span.start)?;
+                            entries.push((key, self.node(event, at, depth + 1)?));
+                        }
+                    }
+                }
+                (joined(tag), Content::Mapping(entries))
+            }
+            Event::Alias(_) => {
+                return Err(YamlError { message: "alias nodes are not supported".into(), mark: span.start });
+            }
+            _ => return Err(YamlError { message: "unexpected end of the document".into(), mark: span.start }),
+        };
+        Ok(Node { span, tag, content })
+    }
+
+    fn inner(&mut self, start: Mark) -> Result<(Event<'static>, saphyr_parser::Span), YamlError> {
+        self.next()?.ok_or_else(|| YamlError { message: "unexpected end of the document".into(), mark: start })
+    }
+}
+
+fn owned(event: Event<'_>) -> Event<'static> {
+    use std::borrow::Cow;
+    let tag = |tag: Option<Cow<'_, saphyr_parser::Tag>>| tag.map(|tag| Cow::Owned(tag.into_owned()));
+    match event {
+        Event::Scalar(text, style, anchor, t) => Event::Scalar(Cow::Owned(text.into_owned()), style, anchor, tag(t)),
+        Event::SequenceStart(anchor, t) => Event::SequenceStart(anchor, tag(t)),
+        Event::MappingStart(anchor, t) => Event::MappingStart(anchor, tag(t)),
+        Event::Nothing => Event::Nothing,
+        Event::StreamStart => Event::StreamStart,
+        Event::StreamEnd => Event::StreamEnd,
+        Event::DocumentStart(explicit) => Event::DocumentStart(explicit),
+        Event::DocumentEnd => Event::DocumentEnd,
+        Event::Alias(anchor) => Event::Alias(anchor),
+        Event::SequenceEnd => Event::SequenceEnd,
+        Event::MappingEnd => Event::MappingEnd,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_positions_in_characters_and_bytes() {
+        let node = parse("# é\nname: 'wört'\nlist:\n  - a\n").unwrap().unwrap();
+        let name = node.get("name").unwrap();
+        assert_eq!(name.span.start, Mark { line: 2, column: 7, byte: 11 });
+        assert_eq!(name.content, Content::Scalar { text: "wört".into(), style: Style::SingleQuoted });
+        let Content::Sequence(items) = &node.get("list").unwrap().content else { panic!("a list") };
+        assert_eq!((items[0].span.start.line, items[0].span.start.column), (4, 5));
+    }
+
+    #[test]
+    fn an_empty_text_is_no_document() {
+        assert_eq!(parse("").unwrap(), None);
+        assert_eq!(parse("# only a comment\n\n").unwrap(), None);
+    }
+
+    #[test]
+    fn refuses_aliases_broken_syntax_and_bottomless_nesting() {
+        assert_eq!(parse("a: &x 1\nb: *x\n").unwrap_err().message, "alias nodes are not supported");
+        assert_eq!(parse("a: [1,\nb: 2\n").unwrap_err().mark.line, 2);
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(parse(&deep(DEEPEST + 2)).unwrap_err().message.contains("levels deep"));
+        assert!(parse(&deep(100_000)).is_err());
+        let block: String = (0..5000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+        assert!(parse(&block).is_err());
+    }
+}

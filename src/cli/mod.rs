@@ -1,0 +1,1 @@
+//! Floor 5: argv, environment, clock, streams and the exit code.

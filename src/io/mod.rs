@@ -1,0 +1,3 @@
+//! Floor 3: network, disk and keys. Nothing is decided here.
+
+pub mod source;

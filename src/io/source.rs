@@ -1,0 +1,116 @@
+//! Where values come from: the one trait at the seam, with four real implementations (design §5).
+//!
+//! `io::esc_cloud` (Pulumi Cloud), `io::esc_local` (the embedded store), a dotenv file, and an encrypted
+//! backup. The last two can only be opened; their other methods answer [`read_only`].
+
+use async_trait::async_trait;
+
+use crate::base::environment::EscName;
+use crate::base::error::{Failure, Outcome};
+use crate::esc::diagnostic::Diagnostic;
+use crate::esc::value::Value;
+
+/// What kind of source it is, as reports name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    Cloud,
+    Local,
+    EnvFile,
+    Backup,
+}
+
+impl SourceKind {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::Local => "local",
+            Self::EnvFile => "env-file",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// An environment, evaluated. `values` is the root object; without error diagnostics.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub values: Value,
+    /// The revision that was opened, where the source numbers them.
+    pub revision: Option<u64>,
+    /// Warnings only: an open with errors fails.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The definition text of an environment (YAML), with what an update needs.
+#[derive(Clone)]
+pub struct Document {
+    /// YAML. May hold plaintext secrets when it was read decrypted.
+    pub text: String,
+    /// Opaque; handed back with an update, which fails when someone else updated in between.
+    pub etag: Option<String>,
+    pub revision: Option<u64>,
+}
+
+/// One entry of an environment's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    pub number: u64,
+    pub created: jiff::Timestamp,
+    /// Login of who made it.
+    pub author: String,
+    pub tags: Vec<String>,
+}
+
+/// Which text of an environment is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// Static secrets stay encrypted.
+    Encrypted,
+    /// Static secrets in clear.
+    Decrypted,
+}
+
+/// Which state of an environment is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    Latest,
+    Revision(u64),
+    Tag(String),
+}
+
+/// A holder of ESC environments.
+#[async_trait]
+pub trait Source: Send + Sync {
+    fn kind(&self) -> SourceKind;
+
+    /// Evaluates the environment with its secrets in clear.
+    async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened>;
+
+    /// Evaluates a text as if it were the environment; nothing is stored. Errors come back as diagnostics.
+    async fn check(&self, name: &EscName, text: &str) -> Outcome<Vec<Diagnostic>>;
+
+    /// All environments of an organization that the caller may see.
+    async fn list(&self, organization: &str) -> Outcome<Vec<EscName>>;
+
+    async fn create(&self, name: &EscName) -> Outcome<()>;
+
+    async fn delete(&self, name: &EscName) -> Outcome<()>;
+
+    /// Reads the definition text.
+    async fn read(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document>;
+
+    /// Replaces the definition text; plaintext `fn::secret` values are encrypted by the source.
+    /// With `etag`, fails with the code `esc-conflict` when the environment has moved since.
+    /// Answers the new revision and warnings.
+    async fn update(&self, name: &EscName, text: &str, etag: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)>;
+
+    /// Newest first; at most `limit`.
+    async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>>;
+}
+
+/// The answer of a source that cannot do what was asked.
+#[must_use]
+pub fn read_only(kind: SourceKind, what: &str) -> Failure {
+    Failure::usage("source-read-only", format!("a source of kind `{}` cannot {what}", kind.word()))
+        .hint("choose Pulumi Cloud or an embedded store with --esc-url")
+}

@@ -1,0 +1,1 @@
+//! Floor 1: decisions. Pure functions; `now` is a parameter.
