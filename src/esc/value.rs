@@ -277,6 +277,8 @@ mod tests {
         let json = serde_json::json!({"value": {
             "l": {"value": [{"value": "a"}, {"value": 2}]}, "n": {"value": null}, "s": {"value": "x\"\n"}
         }});
+        let float: Json = serde_json::from_str("{\"value\": 1e+06}").unwrap();
+        assert_eq!(Value::from_json(&float).unwrap().to_text(), "1e+06");
         let value = Value::from_json(&json).unwrap();
         assert_eq!(value.to_text(), "\"l\"=\"\\\"a\\\",\\\"2\\\"\",\"n\"=\"\",\"s\"=\"x\\\"\\n\"");
     }
