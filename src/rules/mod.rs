@@ -1,1 +1,7 @@
 //! Floor 1: decisions. Pure functions; `now` is a parameter.
+
+pub mod cost;
+pub mod digest;
+pub mod ledger;
+pub mod plan;
+pub mod steps;

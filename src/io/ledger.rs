@@ -1,0 +1,114 @@
+//! Where the ledger lies: an Actions variable of the scope, or a file (design §6).
+
+use std::path::PathBuf;
+
+use super::github::GitHub;
+use super::github_error::GitHubError;
+use crate::base::target::{App, EntryKind, Scope};
+use crate::rules::ledger::{Ledger, LedgerError, Side, VARIABLE, part_name};
+use crate::rules::plan::{Exposure, Target, Visibility};
+
+/// Where ledgers are kept (`--ledger`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LedgerPlace {
+    /// The variable [`VARIABLE`] in the scope itself.
+    Variable,
+    /// One file per scope in this folder.
+    Folder(PathBuf),
+    /// Nowhere: every run writes everything.
+    Nowhere,
+}
+
+/// A ledger as it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    pub ledger: Ledger,
+    /// The stored parts; empty when there was none.
+    parts: Vec<String>,
+}
+
+impl Found {
+    /// How many variables it takes.
+    #[must_use]
+    pub fn variables(&self) -> usize {
+        self.parts.len()
+    }
+}
+
+/// Why a ledger could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerTrouble {
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    #[error(transparent)]
+    Content(#[from] LedgerError),
+    #[error(transparent)]
+    File(#[from] crate::base::error::Failure),
+}
+
+/// The variables of a scope are `actions` variables, whatever app the secrets are for.
+fn variables_of(scope: &Scope) -> Target {
+    Target { scope: scope.clone(), app: App::Actions }
+}
+
+/// A ledger at an organization is nobody's business but ours: no repository sees it.
+fn exposure_of(scope: &Scope) -> Option<Exposure> {
+    matches!(scope, Scope::Organization(_))
+        .then(|| Exposure { visibility: Visibility::Selected, repositories: std::collections::BTreeSet::new() })
+}
+
+/// Reads the ledger of a scope from its variable: one request while it fits into one.
+///
+/// # Errors
+/// [`LedgerTrouble`] when GitHub refuses, or the text is not a ledger of ours.
+pub async fn load(github: &GitHub, scope: &Scope) -> Result<Found, LedgerTrouble> {
+    let target = variables_of(scope);
+    let Some(first) = github.variable(&target, VARIABLE).await? else { return Ok(Found::default()) };
+    let head = Ledger::head_of(&first)?;
+    let mut parts = vec![first];
+    for index in 1..head.parts {
+        let part = github.variable(&target, &part_name(index, head.side)).await?;
+        parts.push(part.ok_or(LedgerError::Incomplete { found: index, expected: head.parts })?);
+    }
+    Ok(Found { ledger: Ledger::from_parts(&parts)?, parts })
+}
+
+/// Saves `ours`, which began as `base`. Looks first whether another writer saved meanwhile; then both are
+/// merged. Answers what is stored now.
+///
+/// # Errors
+/// [`LedgerTrouble`]; the old ledger is then still whole.
+pub async fn save(github: &GitHub, scope: &Scope, base: &Found, ours: &Ledger) -> Result<Found, LedgerTrouble> {
+    let target = variables_of(scope);
+    let stored = github.variable(&target, VARIABLE).await?;
+    let moved = stored.as_ref() != base.parts.first();
+    let (now, ledger) = if moved {
+        let theirs = load(github, scope).await?;
+        let merged = Ledger::merged_over(&theirs.ledger, &base.ledger, ours);
+        (theirs, merged)
+    } else {
+        (base.clone(), ours.clone())
+    };
+    let (side, generation) = match now.parts.first() {
+        Some(first) => {
+            let head = Ledger::head_of(first)?;
+            (head.side.other(), head.generation + 1)
+        }
+        None => (Side::A, 1),
+    };
+    let parts = ledger.to_parts(side, generation);
+    let exposure = exposure_of(scope);
+    // The first part goes last: it is what makes the new set count.
+    for (index, part) in parts.iter().enumerate().rev() {
+        let exists = if index == 0 { stored.is_some() } else { generation > 2 && index < now.parts.len() };
+        github.set_variable(&target, &part_name(index, side), part, exists, exposure.as_ref()).await?;
+    }
+    if parts.len() == 1 {
+        for index in 1..now.parts.len() {
+            for side in [Side::A, Side::B] {
+                github.delete_entry(&target, EntryKind::Variable, &part_name(index, side)).await?;
+            }
+        }
+    }
+    Ok(Found { ledger, parts })
+}

@@ -1,0 +1,296 @@
+//! Keeps requests to GitHub inside its documented limits, and counts them.
+//!
+//! A token bucket of 900 points refills with 15 a second (github-api.md §2.2): a burst of 180 writes goes
+//! at full concurrency, then three a second. A rate-limit answer closes one gate for all requests; after a
+//! secondary limit the refill rate halves and recovers by a tenth with every minute without another.
+//! **All waiting is charged to one budget**; when it is spent, the request fails instead of waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use crate::rules::cost::POINTS_PER_MINUTE;
+
+/// How a client paces itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaceSettings {
+    /// False for servers without limits (`--pace off`).
+    pub limited: bool,
+    /// Requests under way at once; GitHub allows 100.
+    pub concurrency: usize,
+    /// All waiting of a run together may not be longer (`--max-wait`).
+    pub max_wait: Duration,
+}
+
+impl Default for PaceSettings {
+    fn default() -> Self {
+        Self { limited: true, concurrency: 16, max_wait: Duration::from_secs(900) }
+    }
+}
+
+/// What a run really used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    pub requests: u64,
+    pub writes: u64,
+    pub points: u64,
+    pub retries: u64,
+    /// Milliseconds that requests waited for GitHub's limits.
+    pub waited_ms: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    requests: AtomicU64,
+    writes: AtomicU64,
+    points: AtomicU64,
+    retries: AtomicU64,
+    waited_ms: AtomicU64,
+}
+
+struct Bucket {
+    points: f64,
+    refilled: Instant,
+    /// Points a second; halves after a secondary limit.
+    rate: f64,
+    slowed: Option<Instant>,
+    /// Nobody sends before this.
+    gate: Option<Instant>,
+    /// When the gate was last closed: one limit closes it once, however many requests saw it.
+    budget: Duration,
+}
+
+pub struct Pace {
+    settings: PaceSettings,
+    bucket: Mutex<Bucket>,
+    slots: Semaphore,
+    counters: Counters,
+}
+
+/// The waiting budget is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("waiting {needed_seconds} s more would exceed the budget of {budget_seconds} s")]
+pub struct OutOfPatience {
+    pub needed_seconds: u64,
+    pub budget_seconds: u64,
+}
+
+fn full_rate() -> f64 {
+    points(POINTS_PER_MINUTE) / 60.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "points are few")]
+fn points(count: u64) -> f64 {
+    count as f64
+}
+
+impl Pace {
+    #[must_use]
+    pub fn new(settings: PaceSettings) -> Self {
+        let bucket = Bucket {
+            points: points(POINTS_PER_MINUTE),
+            refilled: Instant::now(),
+            rate: full_rate(),
+            slowed: None,
+            gate: None,
+            budget: settings.max_wait,
+        };
+        Self {
+            settings,
+            bucket: Mutex::new(bucket),
+            slots: Semaphore::new(settings.concurrency.max(1)),
+            counters: Counters::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> PaceSettings {
+        self.settings
+    }
+
+    /// Waits for a free slot and for enough points; the permit is held while the request is under way.
+    ///
+    /// # Errors
+    /// [`OutOfPatience`] when the waiting budget does not cover the wait.
+    pub async fn admit(&self, cost: u64) -> Result<SemaphorePermit<'_>, OutOfPatience> {
+        loop {
+            let permit = match self.slots.acquire().await {
+                Ok(permit) => permit,
+                Err(closed) => unreachable!("the semaphore is never closed: {closed}"),
+            };
+            let wait = self.take(cost).await?;
+            if wait.is_zero() {
+                self.count(cost);
+                return Ok(permit);
+            }
+            drop(permit);
+            self.counters.waited_ms.fetch_add(milliseconds(wait), Ordering::Relaxed);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn count(&self, cost: u64) {
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        self.counters.points.fetch_add(cost, Ordering::Relaxed);
+        self.counters.writes.fetch_add(u64::from(cost > 1), Ordering::Relaxed);
+    }
+
+    /// Takes the points, or says how long to wait for them; the wait is charged to the budget.
+    async fn take(&self, cost: u64) -> Result<Duration, OutOfPatience> {
+        let mut bucket = self.bucket.lock().await;
+        let now = Instant::now();
+        if let Some(gate) = bucket.gate {
+            if gate > now {
+                // Waiting at the gate is charged once, when the gate is closed.
+                return Ok(gate - now);
+            }
+            bucket.gate = None;
+        }
+        if !self.settings.limited {
+            return Ok(Duration::ZERO);
+        }
+        bucket.refill(now);
+        if bucket.points >= points(cost) {
+            bucket.points -= points(cost);
+            return Ok(Duration::ZERO);
+        }
+        let wait = Duration::from_secs_f64(((points(cost) - bucket.points) / bucket.rate).max(0.001));
+        bucket.charge(wait / u32::try_from(self.settings.concurrency.max(1)).unwrap_or(1), self.settings.max_wait)?;
+        Ok(wait)
+    }
+
+    /// Closes the gate for `wait`, as GitHub's answer asked; `secondary` also halves the rate.
+    ///
+    /// # Errors
+    /// [`OutOfPatience`] when the budget does not cover the wait.
+    pub async fn close_gate(&self, wait: Duration, secondary: bool) -> Result<(), OutOfPatience> {
+        let mut bucket = self.bucket.lock().await;
+        let now = Instant::now();
+        let until = now + wait;
+        let already = bucket.gate.unwrap_or(now).max(now);
+        if until > already {
+            bucket.charge(until - already, self.settings.max_wait)?;
+            bucket.gate = Some(until);
+        }
+        if secondary {
+            bucket.rate = (bucket.rate / 2.0).max(1.0);
+            bucket.slowed = Some(until);
+        }
+        self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sleeps before another try of a failed request.
+    ///
+    /// # Errors
+    /// [`OutOfPatience`] when the budget does not cover the wait.
+    pub async fn back_off(&self, wait: Duration) -> Result<(), OutOfPatience> {
+        self.bucket.lock().await.charge(wait, self.settings.max_wait)?;
+        self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        self.counters.waited_ms.fetch_add(milliseconds(wait), Ordering::Relaxed);
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Usage {
+            requests: read(&self.counters.requests),
+            writes: read(&self.counters.writes),
+            points: read(&self.counters.points),
+            retries: read(&self.counters.retries),
+            waited_ms: read(&self.counters.waited_ms),
+        }
+    }
+}
+
+impl Bucket {
+    fn refill(&mut self, now: Instant) {
+        let minute = Duration::from_secs(60);
+        while let Some(slowed) = self.slowed.filter(|slowed| now.saturating_duration_since(*slowed) >= minute) {
+            self.rate = (self.rate + full_rate() / 10.0).min(full_rate());
+            self.slowed = (self.rate < full_rate()).then(|| slowed + minute);
+        }
+        let gained = now.saturating_duration_since(self.refilled).as_secs_f64() * self.rate;
+        self.points = (self.points + gained).min(points(POINTS_PER_MINUTE));
+        self.refilled = now;
+    }
+
+    fn charge(&mut self, wait: Duration, budget: Duration) -> Result<(), OutOfPatience> {
+        match self.budget.checked_sub(wait) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => Err(OutOfPatience { needed_seconds: wait.as_secs().max(1), budget_seconds: budget.as_secs() }),
+        }
+    }
+}
+
+fn milliseconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_free_and_then_three_writes_a_second() {
+        let pace = Pace::new(PaceSettings::default());
+        let start = Instant::now();
+        for _ in 0..180 {
+            drop(pace.admit(5).await.unwrap());
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        for _ in 0..30 {
+            drop(pace.admit(5).await.unwrap());
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((9.5..=10.5).contains(&seconds), "{seconds}");
+        assert_eq!(pace.usage().writes, 210);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_limits_nothing_waits() {
+        let pace = Pace::new(PaceSettings { limited: false, ..PaceSettings::default() });
+        let start = Instant::now();
+        for _ in 0..2000 {
+            drop(pace.admit(5).await.unwrap());
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_holds_everyone_and_a_secondary_limit_halves_the_rate() {
+        let pace = Pace::new(PaceSettings::default());
+        for _ in 0..180 {
+            drop(pace.admit(5).await.unwrap());
+        }
+        let start = Instant::now();
+        pace.close_gate(Duration::from_secs(10), true).await.unwrap();
+        // Ten seconds at half the rate are 75 points: fifteen writes.
+        for _ in 0..15 {
+            drop(pace.admit(5).await.unwrap());
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((10.0..10.2).contains(&seconds), "{seconds}");
+        drop(pace.admit(5).await.unwrap());
+        assert!(start.elapsed().as_secs_f64() > 10.5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_waiting_budget_ends() {
+        let pace = Pace::new(PaceSettings { max_wait: Duration::from_secs(30), ..PaceSettings::default() });
+        pace.close_gate(Duration::from_secs(20), false).await.unwrap();
+        // The same limit seen by another request costs nothing more.
+        pace.close_gate(Duration::from_secs(20), false).await.unwrap();
+        let refused = pace.close_gate(Duration::from_secs(60), false).await.unwrap_err();
+        assert_eq!(refused.budget_seconds, 30);
+        pace.back_off(Duration::from_secs(10)).await.unwrap();
+        assert!(pace.back_off(Duration::from_secs(1)).await.is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! Decides the steps of one target, and the fuses over all of them (design §6).
+//!
+//! **Only names that the ledger proves this tool wrote are ever deleted**, and only while GitHub's listing
+//! was complete and what it lists is still what this tool wrote.
+
+use std::collections::BTreeSet;
+
+use super::ledger::{EntryKey, Ledger};
+use super::plan::{
+    Action, Exposure, Listed, Observed, Reason, Refusal, Settings, Step, Target, TargetPlan, ValueFacts, Visibility,
+    Wanted,
+};
+use crate::base::target::{App, EntryKind, Scope};
+
+/// Plaintext bytes above which GitHub refuses (64 KiB of base64, less the sealed box; github-api.md §2).
+pub const LARGEST_SECRET: usize = 49_104;
+
+/// Bytes of a variable's value (48 KB; github-api.md §2).
+pub const LARGEST_VARIABLE: usize = 49_152;
+
+/// How many entries GitHub keeps in one list (github-api.md §2).
+#[must_use]
+pub fn most_entries(target: &Target, kind: EntryKind) -> usize {
+    match (&target.scope, kind) {
+        (Scope::Organization(_), _) if target.app == App::Codespaces => 100,
+        (Scope::Organization(_), _) => 1000,
+        (Scope::Repository(_), EntryKind::Variable) => 500,
+        (Scope::Repository(_), EntryKind::Secret) | (Scope::Environment { .. }, _) => 100,
+    }
+}
+
+/// Everything known of one target.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetFacts<'a> {
+    pub target: &'a Target,
+    pub wanted: &'a [Wanted],
+    /// Names that the definition has, but that have no value now (`required: false`): never deleted.
+    pub optional: &'a BTreeSet<String>,
+    pub observed: &'a Observed,
+    /// None when there is no ledger, or no key to compare by.
+    pub ledger: Option<&'a Ledger>,
+    /// Organization targets only.
+    pub exposure: Option<&'a Exposure>,
+}
+
+/// Decides every step of one target.
+#[must_use]
+pub fn decide(facts: &TargetFacts<'_>, settings: &Settings) -> TargetPlan {
+    let mut steps: Vec<Step> = facts.wanted.iter().map(|wanted| wanted_step(facts, settings, wanted)).collect();
+    steps.extend(gone_steps(facts, settings));
+    steps.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    refuse_over_the_limit(facts, &mut steps);
+    TargetPlan { target: facts.target.clone(), steps }
+}
+
+fn wanted_step(facts: &TargetFacts<'_>, settings: &Settings, wanted: &Wanted) -> Step {
+    let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()));
+    let mut step = Step {
+        name: wanted.name.clone(),
+        group: wanted.group.clone(),
+        kind: wanted.kind,
+        action: Action::Keep,
+        reason: Reason::Unchanged,
+        detail: None,
+        place: wanted.place.clone(),
+        observed: listed.map(|listed| listed.updated_at.clone()),
+        exposure: facts.exposure.cloned(),
+        mark_gone: false,
+    };
+    let refuse = |step: &mut Step, refusal: &Refusal| {
+        step.action = Action::Refuse;
+        step.reason = refusal.reason;
+        step.detail = Some(refusal.message.clone());
+    };
+    match &wanted.facts {
+        Err(refusal) => refuse(&mut step, refusal),
+        Ok(value) => match size_refusal(wanted.kind, value.bytes) {
+            Some(refusal) => refuse(&mut step, &refusal),
+            None => {
+                (step.action, step.reason) = compare(facts, settings, wanted, value, listed);
+                if let (Some(exposure), Some(listed)) = (facts.exposure, listed) {
+                    expose(&mut step, exposure, listed, settings.allow_widening);
+                }
+            }
+        },
+    }
+    step
+}
+
+fn size_refusal(kind: EntryKind, bytes: usize) -> Option<Refusal> {
+    let limit = if kind == EntryKind::Secret { LARGEST_SECRET } else { LARGEST_VARIABLE };
+    let message = if bytes == 0 {
+        "the value is empty".to_owned()
+    } else if bytes > limit {
+        format!("the value has {bytes} bytes; GitHub takes up to {limit}")
+    } else {
+        return None;
+    };
+    Some(Refusal { reason: Reason::Size, message })
+}
+
+fn compare(
+    facts: &TargetFacts<'_>,
+    settings: &Settings,
+    wanted: &Wanted,
+    value: &ValueFacts,
+    listed: Option<&Listed>,
+) -> (Action, Reason) {
+    let entry = facts.ledger.and_then(|ledger| ledger.get(facts.target.app, wanted.kind, &wanted.name));
+    let Some(listed) = listed else {
+        return (Action::Create, if entry.is_some() { Reason::EditedOutside } else { Reason::New });
+    };
+    // A variable shows its value: no ledger is needed to see that it is right.
+    if let (Some(want), Some(have)) = (&value.variable, &listed.variable)
+        && want == have
+    {
+        return (Action::Keep, Reason::Unchanged);
+    }
+    let Some(entry) = entry else { return (Action::Update, Reason::NeverSynced) };
+    let same_key = facts.ledger.is_some_and(|ledger| ledger.key_id == settings.key_id);
+    if !same_key || value.fingerprint.as_ref() != Some(&entry.fingerprint) {
+        (Action::Update, Reason::ValueChanged)
+    } else if !entry.is_what_github_lists(&listed.updated_at) || value.variable.is_some() {
+        (Action::Update, Reason::EditedOutside)
+    } else {
+        (Action::Keep, Reason::Unchanged)
+    }
+}
+
+/// Keeps what GitHub has on an update, narrows what the definition narrows, and never widens unasked.
+fn expose(step: &mut Step, asked: &Exposure, listed: &Listed, allow_widening: bool) {
+    let Some(now) = listed.visibility else { return };
+    let have = listed.repositories.clone().unwrap_or_default();
+    let added = match (asked.visibility, now, &listed.repositories) {
+        (Visibility::Selected, Visibility::Selected, Some(have)) => asked.repositories.difference(have).count(),
+        _ => 0,
+    };
+    if asked.visibility > now || added > 0 {
+        if !allow_widening {
+            step.action = Action::Refuse;
+            step.reason = Reason::Visibility;
+            step.detail = Some(if added > 0 {
+                format!("{added} more repositories would see it; --allow-widening permits that")
+            } else {
+                let (asked, now) = (asked.visibility.word(), now.word());
+                format!("visibility would widen from `{now}` to `{asked}`; --allow-widening permits that")
+            });
+            return;
+        }
+    } else if asked.visibility == now {
+        if now == Visibility::Selected {
+            step.exposure = Some(Exposure { visibility: now, repositories: have });
+        }
+        return;
+    }
+    if step.action == Action::Keep {
+        step.action = Action::Update;
+        step.reason = Reason::Visibility;
+    }
+    let repositories = match asked.visibility {
+        Visibility::Selected => asked.repositories.union(&have).copied().collect(),
+        _ => BTreeSet::new(),
+    };
+    step.exposure = Some(Exposure { visibility: asked.visibility, repositories });
+}
+
+/// Names whose selected repositories must be looked at before [`decide`] can be trusted with them.
+#[must_use]
+pub fn needs_repositories(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<(EntryKind, String)> {
+    let Some(asked) = facts.exposure else { return Vec::new() };
+    facts
+        .wanted
+        .iter()
+        .filter_map(|wanted| {
+            let value = wanted.facts.as_ref().ok()?;
+            let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()))?;
+            let entry = facts.ledger.and_then(|ledger| ledger.get(facts.target.app, wanted.kind, &wanted.name));
+            let known = entry.and_then(|entry| entry.exposure.as_ref()) == Some(&asked.token());
+            let kept = compare(facts, settings, wanted, value, Some(listed)).0 == Action::Keep;
+            (listed.visibility == Some(Visibility::Selected) && !(known && kept))
+                .then(|| (wanted.kind, wanted.name.clone()))
+        })
+        .collect()
+}
+
+fn gone_steps(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<Step> {
+    let Some(ledger) = facts.ledger else { return Vec::new() };
+    let wanted: BTreeSet<(EntryKind, &str)> =
+        facts.wanted.iter().map(|wanted| (wanted.kind, wanted.name.as_str())).collect();
+    let mut steps = Vec::new();
+    for (EntryKey { app, kind, name }, entry) in &ledger.entries {
+        let in_scope = *app == facts.target.app
+            && entry.environment == settings.environment
+            && settings.groups.as_ref().is_none_or(|groups| groups.contains(&entry.group))
+            && !wanted.contains(&(*kind, name.as_str()))
+            && !facts.optional.contains(name);
+        let Some(listed) = facts.observed.entries.get(&(*kind, name.clone())).filter(|_| in_scope) else { continue };
+        let gone_for = entry.gone_since.map(|since| settings.now.as_second() - since.as_second());
+        let ripe = settings.prune.after_seconds.is_none_or(|after| gone_for.is_some_and(|gone| gone >= after));
+        let (action, detail) = if !entry.is_what_github_lists(&listed.updated_at) {
+            (Action::Keep, Some("edited outside since this tool wrote it, so it is not ours to delete".to_owned()))
+        } else if !settings.prune.enabled {
+            (Action::Keep, Some("--prune deletes it".to_owned()))
+        } else if !facts.observed.complete.contains(kind) {
+            (Action::Refuse, Some("GitHub's listing was incomplete: nothing is deleted on such a basis".to_owned()))
+        } else if !ripe {
+            (Action::Keep, Some("gone too short a time for --prune-after".to_owned()))
+        } else {
+            (Action::Delete, None)
+        };
+        steps.push(Step {
+            name: name.clone(),
+            group: entry.group.clone(),
+            kind: *kind,
+            action,
+            reason: Reason::RemovedFromDefinition,
+            detail,
+            place: None,
+            observed: Some(listed.updated_at.clone()),
+            exposure: None,
+            mark_gone: settings.prune.enabled && !ripe && entry.gone_since.is_none(),
+        });
+    }
+    steps
+}
+
+/// Counts what exists in: a target that would hold more than GitHub takes is refused before the first write.
+fn refuse_over_the_limit(facts: &TargetFacts<'_>, steps: &mut [Step]) {
+    for kind in [EntryKind::Secret, EntryKind::Variable] {
+        let own = if kind == EntryKind::Variable { facts.observed.ledger_variables } else { 0 };
+        let existing = facts.observed.entries.keys().filter(|(listed, _)| *listed == kind).count() + own;
+        let deletes = steps.iter().filter(|step| step.kind == kind && step.action == Action::Delete).count();
+        let most = most_entries(facts.target, kind);
+        let mut room = most.saturating_sub(existing - deletes.min(existing));
+        for step in steps.iter_mut().filter(|step| step.kind == kind && step.action == Action::Create) {
+            if room > 0 {
+                room -= 1;
+                continue;
+            }
+            step.action = Action::Refuse;
+            step.reason = Reason::Limit;
+            step.detail = Some(format!("GitHub takes {most} {kind}s here, and {existing} exist"));
+        }
+    }
+}
+
+/// The fuse over a whole run: more deletions than allowed, and none is made.
+pub fn blow_the_delete_fuse(targets: &mut [TargetPlan], max_delete: usize) {
+    let deletes: usize = targets.iter().map(|target| target.count(Action::Delete)).sum();
+    if deletes <= max_delete {
+        return;
+    }
+    for step in targets.iter_mut().flat_map(|target| &mut target.steps) {
+        if step.action == Action::Delete {
+            step.action = Action::Refuse;
+            step.reason = Reason::Limit;
+            step.detail = Some(format!("{deletes} deletions, and {max_delete} are allowed; --max-delete permits more"));
+        }
+    }
+}
