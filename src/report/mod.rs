@@ -1,1 +1,58 @@
 //! Floor 2: results as bytes, on a given writer. No type here can hold a secret value.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+/// How a report is written (`--format`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    #[default]
+    Human,
+    /// Frozen structures with a `schema_version`.
+    Json,
+    /// GitHub-flavoured, for job summaries and comments.
+    Markdown,
+}
+
+/// The value-free result of a command.
+pub trait Report {
+    /// Lines for a terminal; meaning never depends on colour.
+    ///
+    /// # Errors
+    /// Whatever the writer gives.
+    fn human(&self, to: &mut dyn Write) -> io::Result<()>;
+
+    /// The frozen JSON form.
+    fn json(&self) -> serde_json::Value;
+
+    /// GitHub-flavoured Markdown.
+    ///
+    /// # Errors
+    /// Whatever the writer gives.
+    fn markdown(&self, to: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Writes `report` in `format`.
+///
+/// # Errors
+/// Whatever the writer gives.
+pub fn write(report: &dyn Report, format: Format, to: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Human => report.human(to),
+        Format::Markdown => report.markdown(to),
+        Format::Json => writeln!(to, "{:#}", report.json()),
+    }
+}
+
+/// Green, for what comes into being.
+pub const GREEN: Style = AnsiColor::Green.on_default();
+/// Yellow, for what changes, and for warnings.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// Red, for what goes or fails.
+pub const RED: Style = AnsiColor::Red.on_default();
+/// Dim, for what stays.
+pub const DIM: Style = Style::new().dimmed();
+/// Bold, for headings.
+pub const BOLD: Style = Style::new().bold();

@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(sizes.iter().sum::<usize>(), 500);
         assert!(sizes.iter().all(|size| *size > 40), "{sizes:?}");
         // A name that must stay where it is: jobs of different versions share the work.
-        assert_eq!(shard_of(&Scope::Repository("payready/sophia".parse().unwrap()), 4), 4);
+        assert_eq!(shard_of(&Scope::Repository("payready/sophia".parse().unwrap()), 4), 2);
     }
 
     #[test]

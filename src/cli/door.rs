@@ -1,0 +1,135 @@
+//! The door: the only place that writes to the terminal and knows exit codes.
+//!
+//! **Data goes to stdout, everything else to stderr.** A reader that closed its end of the pipe ends the
+//! output quietly.
+
+use std::io::{self, Write};
+
+use anstream::AutoStream;
+
+use crate::base::error::{Failure, Problem, Severity};
+use crate::report::{self, BOLD, Format, RED, Report, YELLOW};
+
+/// When colour is used (`--color`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// The streams of a run.
+pub struct Door {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    format: Format,
+    quiet: bool,
+    /// Problems become annotations too.
+    in_a_job: bool,
+}
+
+impl Door {
+    #[must_use]
+    pub fn new(format: Format, color: Color, quiet: bool, in_a_job: bool) -> Self {
+        let choice = match color {
+            Color::Auto => None,
+            Color::Always => Some(anstream::ColorChoice::Always),
+            Color::Never => Some(anstream::ColorChoice::Never),
+        };
+        let out: Box<dyn Write + Send> = match choice {
+            None => Box::new(AutoStream::auto(io::stdout())),
+            Some(choice) => Box::new(AutoStream::new(io::stdout(), choice)),
+        };
+        let err: Box<dyn Write + Send> = match choice {
+            None => Box::new(AutoStream::auto(io::stderr())),
+            Some(choice) => Box::new(AutoStream::new(io::stderr(), choice)),
+        };
+        Self { out, err, format, quiet, in_a_job }
+    }
+
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    #[must_use]
+    pub fn in_a_job(&self) -> bool {
+        self.in_a_job
+    }
+
+    /// Writes a report to stdout in the chosen format.
+    pub fn report(&mut self, report: &dyn Report) {
+        let written = report::write(report, self.format, &mut *self.out).and_then(|()| self.out.flush());
+        end_quietly(&written);
+    }
+
+    /// Writes bytes to stdout: values that were asked for, and files for `-`.
+    pub fn data(&mut self, bytes: &[u8]) {
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        end_quietly(&written);
+    }
+
+    /// Says something on stderr; not with `--quiet`.
+    pub fn note(&mut self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(self.err, "{text}");
+        }
+    }
+
+    /// Prints findings on stderr, errors and warnings with their places.
+    pub fn problems<'p>(&mut self, problems: impl IntoIterator<Item = &'p Problem>) {
+        for problem in problems {
+            if problem.severity == Severity::Warning && self.quiet {
+                continue;
+            }
+            self.problem(problem);
+        }
+    }
+
+    fn problem(&mut self, problem: &Problem) {
+        let (style, word) = match problem.severity {
+            Severity::Error => (RED, "error"),
+            Severity::Warning => (YELLOW, "warning"),
+        };
+        if self.in_a_job {
+            let _ = crate::report::annotation::write(&mut *self.err, problem);
+        }
+        let _ = match &problem.place {
+            Some(place) => writeln!(self.err, "{BOLD}{place}:{BOLD:#} {style}{word}[{}]{style:#}: {}", problem.code, problem.message),
+            None => writeln!(self.err, "{style}{word}[{}]{style:#}: {}", problem.code, problem.message),
+        };
+        if let Some(hint) = &problem.hint {
+            let _ = writeln!(self.err, "  hint: {hint}");
+        }
+    }
+
+    /// Prints a failure and answers the exit code of its kind.
+    pub fn failure(&mut self, failure: &Failure) -> u8 {
+        for problem in &failure.problems {
+            self.problem(problem);
+        }
+        if self.in_a_job {
+            let problem = Problem::error(failure.code, failure.to_string());
+            let _ = crate::report::annotation::write(&mut *self.err, &problem);
+        }
+        let _ = writeln!(self.err, "{RED}error[{}]{RED:#}: {}", failure.code, failure.message);
+        for cause in &failure.causes {
+            let _ = writeln!(self.err, "  caused by: {cause}");
+        }
+        for hint in &failure.hints {
+            let _ = writeln!(self.err, "  hint: {hint}");
+        }
+        failure.kind.exit_code()
+    }
+}
+
+/// A closed pipe is the reader's choice, not our failure.
+fn end_quietly(written: &io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = writeln!(io::stderr(), "error[output]: could not write to stdout: {error}");
+    }
+}
