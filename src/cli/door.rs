@@ -93,11 +93,12 @@ impl Door {
             Severity::Error => (RED, "error"),
             Severity::Warning => (YELLOW, "warning"),
         };
-        if self.in_a_job {
-            let _ = crate::report::annotation::write(&mut *self.err, problem);
-        }
         let _ = match &problem.place {
-            Some(place) => writeln!(self.err, "{BOLD}{place}:{BOLD:#} {style}{word}[{}]{style:#}: {}", problem.code, problem.message),
+            Some(place) => writeln!(
+                self.err,
+                "{BOLD}{place}:{BOLD:#} {style}{word}[{}]{style:#}: {}",
+                problem.code, problem.message
+            ),
             None => writeln!(self.err, "{style}{word}[{}]{style:#}: {}", problem.code, problem.message),
         };
         if let Some(hint) = &problem.hint {
@@ -109,10 +110,6 @@ impl Door {
     pub fn failure(&mut self, failure: &Failure) -> u8 {
         for problem in &failure.problems {
             self.problem(problem);
-        }
-        if self.in_a_job {
-            let problem = Problem::error(failure.code, failure.to_string());
-            let _ = crate::report::annotation::write(&mut *self.err, &problem);
         }
         let _ = writeln!(self.err, "{RED}error[{}]{RED:#}: {}", failure.code, failure.message);
         for cause in &failure.causes {

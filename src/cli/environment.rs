@@ -62,7 +62,11 @@ impl Environment {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn read() -> Self {
-        Self(ALL.iter().filter_map(|variable| Some((variable.name.to_owned(), std::env::var(variable.name).ok()?))).collect())
+        Self(
+            ALL.iter()
+                .filter_map(|variable| Some((variable.name.to_owned(), std::env::var(variable.name).ok()?)))
+                .collect(),
+        )
     }
 
     /// The value of a declared variable.

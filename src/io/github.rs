@@ -4,6 +4,7 @@
 //! own are not fit for writing secrets (listings without pages, retries that ignore `retry-after`). Paths are
 //! built by the siblings `github_secrets`, `github_variables` and `github_inventory`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName};
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::github_error::{GitHubError, Problem};
-use super::pace::{Pace, PaceSettings, Usage};
+use super::pace::Pace;
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::Token;
 use crate::rules::cost::{READ_POINTS, WRITE_POINTS};
@@ -42,7 +43,7 @@ pub fn segment(text: &str) -> String {
 pub struct GitHub {
     octocrab: Octocrab,
     base: String,
-    pace: Pace,
+    pace: Arc<Pace>,
 }
 
 /// A successful answer.
@@ -76,7 +77,7 @@ impl GitHub {
     ///
     /// # Errors
     /// A usage failure when `url` is not an http(s) URL.
-    pub fn new(http: reqwest::Client, url: &str, token: &Token, pace: PaceSettings) -> Outcome<Self> {
+    pub fn new(http: reqwest::Client, url: &str, token: &Token, pace: Arc<Pace>) -> Outcome<Self> {
         let base = url.trim_end_matches('/').to_owned();
         let wrong = |cause: String| {
             Failure::usage("github-url", format!("`{base}` is not the URL of a GitHub API"))
@@ -91,24 +92,13 @@ impl GitHub {
             .base_uri(base.as_str())
             .and_then(|builder| builder.personal_token(token.reveal().to_owned()).build_with_reqwest(http))
             .map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { octocrab, base, pace: Pace::new(pace) })
+        Ok(Self { octocrab, base, pace })
     }
 
     /// The URL of the API, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.base
-    }
-
-    /// Requests made so far.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.pace.usage()
-    }
-
-    #[must_use]
-    pub fn pace_settings(&self) -> PaceSettings {
-        self.pace.settings()
     }
 
     /// GET of `path`.

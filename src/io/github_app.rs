@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::github::{GitHub, segment};
-use super::pace::PaceSettings;
+use super::pace::{Pace, PaceSettings};
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
 use crate::base::target::Scope;
@@ -73,7 +73,8 @@ pub async fn installation_token(
     struct Minted {
         token: String,
     }
-    let github = GitHub::new(http, url, &jwt(credentials, now)?, PaceSettings::default())?;
+    let github =
+        GitHub::new(http, url, &jwt(credentials, now)?, std::sync::Arc::new(Pace::new(PaceSettings::default())))?;
     let (place, path) = match scope.repository() {
         Some(repository) => {
             let path = format!("/repos/{}/{}/installation", segment(repository.owner()), segment(repository.name()));

@@ -1,11 +1,12 @@
 //! Floor 3: network, disk and keys. Nothing is decided here.
 
-pub mod http;
 pub mod github;
+pub mod github_access;
 pub mod github_app;
 pub mod github_error;
 pub mod github_inventory;
 pub mod github_secrets;
+pub mod http;
 pub mod ledger;
 pub mod pace;
 pub mod source;

@@ -114,12 +114,10 @@ impl Pace {
     ///
     /// # Errors
     /// [`OutOfPatience`] when the waiting budget does not cover the wait.
-    pub async fn admit(&self, cost: u64) -> Result<SemaphorePermit<'_>, OutOfPatience> {
+    pub async fn admit(&self, cost: u64) -> Result<Option<SemaphorePermit<'_>>, OutOfPatience> {
         loop {
-            let permit = match self.slots.acquire().await {
-                Ok(permit) => permit,
-                Err(closed) => unreachable!("the semaphore is never closed: {closed}"),
-            };
+            // The semaphore is never closed; if it were, requests would go without a slot.
+            let permit = self.slots.acquire().await.ok();
             let wait = self.take(cost).await?;
             if wait.is_zero() {
                 self.count(cost);

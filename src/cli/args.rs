@@ -1,0 +1,212 @@
+//! What was typed: the command line, and nothing decided yet.
+//!
+//! **No argument takes a secret or a token**; those come from the environment, files or stdin.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::door::Color;
+use crate::base::target::{App, RepositoryName};
+use crate::report::Format;
+use crate::rules::plan::Visibility;
+
+/// Keep GitHub secrets equal to what Pulumi ESC holds
+#[derive(Debug, Parser)]
+#[command(name = "sophia-secrets-sync", version, max_term_width = 100, infer_long_args = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// When to use colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
+    pub color: Color,
+    /// Definition file [default: pulumi-esc-environment.yaml, searched upwards]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub definition: Option<PathBuf>,
+    /// How the result is written to stdout
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, global = true)]
+    pub format: Format,
+    /// Pulumi organization, instead of the definition's
+    #[arg(short, long, value_name = "NAME", global = true)]
+    pub org: Option<String>,
+    /// ESC project, instead of the definition's name
+    #[arg(short, long, value_name = "NAME", global = true)]
+    pub project: Option<String>,
+    /// Print errors and data only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Stack to work on [default: PULUMI_STACK, else the definition's defaultStack]
+    #[arg(short, long, value_name = "NAME", global = true)]
+    pub stack: Option<String>,
+    /// Print more of what is done; twice for every request
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what sync would do, and change nothing
+    Plan(PlanArgs),
+    /// Make GitHub's secrets equal to what ESC holds
+    Sync(SyncArgs),
+}
+
+/// Where values come from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source of values")]
+pub struct SourceArgs {
+    /// File with the age identity that opens the embedded store [env: SOPHIA_AGE_KEY holds one]
+    #[arg(long, value_name = "FILE")]
+    pub age_identity: Option<PathBuf>,
+    /// Pulumi Cloud, or `file://DIR` for the embedded store [env: PULUMI_BACKEND_URL]
+    #[arg(long, value_name = "URL")]
+    pub esc_url: Option<String>,
+    /// Lifetime of the Pulumi token that the job's identity is exchanged for, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "oidc_organization")]
+    pub oidc_expiration: Option<u64>,
+    /// Exchange the job's identity for a token of this Pulumi organization
+    #[arg(long, value_name = "NAME")]
+    pub oidc_organization: Option<String>,
+    /// Scope of that token: `team:NAME`, `user:LOGIN`, `runner:NAME`, or `admin`
+    #[arg(long, value_name = "SCOPE", requires = "oidc_organization")]
+    pub oidc_scope: Option<String>,
+    /// Type of that token
+    #[arg(long, value_name = "TYPE", value_parser = ["organization", "team", "personal", "runner"], requires = "oidc_organization")]
+    pub oidc_token_type: Option<String>,
+}
+
+/// How GitHub is reached.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "GitHub")]
+pub struct GitHubArgs {
+    /// Requests under way at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub concurrency: u8,
+    /// ESC path of the GitHub token, such as the output of the `gh-login` provider
+    #[arg(long, value_name = "PATH")]
+    pub github_token_path: Option<String>,
+    /// URL of the API [env: GITHUB_API_URL] [default: https://api.github.com]
+    #[arg(long, value_name = "URL")]
+    pub github_url: Option<String>,
+    /// Longest time to wait for GitHub's rate limits in all, such as `90s` or `15m`
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = super::parse_duration)]
+    pub max_wait: std::time::Duration,
+    /// Keep inside GitHub's documented limits; `off` is for servers without limits
+    #[arg(long, value_name = "MODE", default_value = "on", value_parser = ["on", "off"])]
+    pub pace: String,
+}
+
+/// Which targets a run is about.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Targets")]
+pub struct TargetArgs {
+    /// App that reads the secrets (repeatable) [default: the definition's, else actions]
+    #[arg(long = "app", value_name = "APP", value_parser = parse_app)]
+    pub apps: Vec<App>,
+    /// Environment of the repository given with --repo
+    #[arg(long, value_name = "NAME", requires = "repo")]
+    pub github_environment: Option<String>,
+    /// Organization whose secrets are meant
+    #[arg(long, value_name = "NAME", conflicts_with = "repo")]
+    pub github_org: Option<String>,
+    /// Only this secret group (repeatable)
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+    /// Repository whose secrets are meant
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repo: Option<RepositoryName>,
+    /// Repository that may see the organization's secrets (repeatable, with `--visibility selected`)
+    #[arg(long = "selected-repo", value_name = "OWNER/NAME", requires = "github_org")]
+    pub selected_repositories: Vec<RepositoryName>,
+    /// Who may see secrets of an organization that the definition does not name
+    #[arg(long, value_name = "WHO", value_parser = parse_visibility, requires = "github_org")]
+    pub visibility: Option<Visibility>,
+}
+
+/// How far a run may go.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits of a run")]
+pub struct FuseArgs {
+    /// Let organization secrets be seen by more repositories than now
+    #[arg(long)]
+    pub allow_widening: bool,
+    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
+    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
+    pub ledger: crate::io::ledger::LedgerPlace,
+    /// Most deletions of one run [default: the definition's sync.maxDelete]
+    #[arg(long, value_name = "N")]
+    pub max_delete: Option<usize>,
+    /// Delete what this tool wrote and the definition no longer has
+    #[arg(long)]
+    pub prune: bool,
+    /// Delete only what has been gone for this long, such as `24h`; needs two runs
+    #[arg(long, value_name = "DURATION", value_parser = super::parse_duration, requires = "prune")]
+    pub prune_after: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Write the plan to a file that `sync --plan` takes
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print a job matrix for this many shards
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SyncArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Make GitHub environments that do not exist
+    #[arg(long)]
+    pub create_environments: bool,
+    /// Show the plan and stop
+    #[arg(long, conflicts_with = "plan")]
+    pub dry_run: bool,
+    /// Apply this plan, and nothing if ESC or GitHub has moved since it was made
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+}
+
+/// What plan and sync share.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// End with 10 when there are differences
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Do part I of N of the targets
+    #[arg(long, value_name = "I/N", value_parser = super::parse_shard)]
+    pub shard: Option<(u64, u64)>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub github: GitHubArgs,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+    #[command(flatten)]
+    pub fuses: FuseArgs,
+}
+
+fn parse_app(text: &str) -> Result<App, String> {
+    App::ALL
+        .into_iter()
+        .find(|app| app.word() == text)
+        .ok_or_else(|| "expected actions, dependabot, codespaces or agents".to_owned())
+}
+
+fn parse_visibility(text: &str) -> Result<Visibility, String> {
+    [Visibility::All, Visibility::Private, Visibility::Selected]
+        .into_iter()
+        .find(|visibility| visibility.word() == text)
+        .ok_or_else(|| "expected all, private or selected".to_owned())
+}
