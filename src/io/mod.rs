@@ -1,5 +1,6 @@
 //! Floor 3: network, disk and keys. Nothing is decided here.
 
+pub mod files;
 pub mod github;
 pub mod github_access;
 pub mod github_app;
