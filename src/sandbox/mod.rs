@@ -1,1 +1,27 @@
-//! Annex: loopback GitHub and Pulumi Cloud over real HTTP, for the demo and the tests.
+//! Annex: loopback GitHub and Pulumi Cloud over real HTTP, for `demo`, `sandbox` and the tests.
+//!
+//! The real clients of `io/` talk to it, and so do `gh`, PyGithub, Octokit, the `esc` command and the
+//! Pulumi SDKs. It really unseals what it is given, and it shows everything it holds in clear at
+//! `GET /_sandbox/state`. **It listens on the loopback interface only.** Each answer is a pure step of
+//! an in-memory world (`github*.rs`, `esc*.rs`); HTTP, faults and the request log are around it (`server.rs`).
+
+mod admin;
+mod esc;
+mod esc_environment;
+mod esc_evaluation;
+mod esc_oidc;
+mod esc_revisions;
+mod exchange;
+mod faults;
+mod github;
+mod github_access;
+mod github_entries;
+mod github_repository;
+mod github_store;
+mod listener;
+mod request_log;
+pub mod seed;
+mod server;
+
+pub use request_log::Request;
+pub use server::{Clock, Options, Running, start};
