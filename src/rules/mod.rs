@@ -2,6 +2,8 @@
 
 pub mod cost;
 pub mod digest;
+pub mod dotenv;
 pub mod ledger;
+pub mod placeholder;
 pub mod plan;
 pub mod steps;
