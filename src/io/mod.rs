@@ -1,5 +1,7 @@
 //! Floor 3: network, disk and keys. Nothing is decided here.
 
+pub mod esc_cloud;
+pub mod files;
 pub mod github;
 pub mod github_access;
 pub mod github_app;
@@ -9,4 +11,5 @@ pub mod github_secrets;
 pub mod http;
 pub mod ledger;
 pub mod pace;
+pub mod pulumi_login;
 pub mod source;
