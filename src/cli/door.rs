@@ -7,7 +7,10 @@ use std::io::{self, Write};
 
 use anstream::AutoStream;
 
+use super::job::Job;
 use crate::base::error::{Failure, Problem, Severity};
+use crate::base::secret::SecretValue;
+use crate::report::runner::{Disarmed, SHORTEST_MASK};
 use crate::report::{self, BOLD, Format, RED, Report, YELLOW};
 
 /// When colour is used (`--color`).
@@ -26,27 +29,33 @@ pub struct Door {
     err: Box<dyn Write + Send>,
     format: Format,
     quiet: bool,
-    /// Problems become annotations too.
-    in_a_job: bool,
+    /// In a job, problems become annotations and foreign text is kept from giving commands.
+    job: Option<Job>,
 }
 
 impl Door {
     #[must_use]
-    pub fn new(format: Format, color: Color, quiet: bool, in_a_job: bool) -> Self {
+    pub fn new(format: Format, color: Color, quiet: bool, job: Option<Job>) -> Self {
         let choice = match color {
             Color::Auto => None,
             Color::Always => Some(anstream::ColorChoice::Always),
             Color::Never => Some(anstream::ColorChoice::Never),
         };
-        let out: Box<dyn Write + Send> = match choice {
+        let mut out: Box<dyn Write + Send> = match choice {
             None => Box::new(AutoStream::auto(io::stdout())),
             Some(choice) => Box::new(AutoStream::new(io::stdout(), choice)),
         };
-        let err: Box<dyn Write + Send> = match choice {
+        let mut err: Box<dyn Write + Send> = match choice {
             None => Box::new(AutoStream::auto(io::stderr())),
             Some(choice) => Box::new(AutoStream::new(io::stderr(), choice)),
         };
-        Self { out, err, format, quiet, in_a_job }
+        if let Some(job) = &job {
+            err = Box::new(Disarmed::new(err));
+            if job.is_action() {
+                out = Box::new(Disarmed::new(out));
+            }
+        }
+        Self { out, err, format, quiet, job }
     }
 
     #[must_use]
@@ -56,13 +65,36 @@ impl Door {
 
     #[must_use]
     pub fn in_a_job(&self) -> bool {
-        self.in_a_job
+        self.job.is_some()
+    }
+
+    /// Masks a secret in the job's log; outside a job it does nothing. Call it before anything else is
+    /// written once the value is known. `name` is what a value too short to be masked is reported by.
+    pub fn mask(&mut self, name: &str, secret: &SecretValue) {
+        let masked = self.job.as_mut().is_none_or(|job| job.mask(secret));
+        if !masked {
+            self.problem(&Problem::warning(
+                "mask-too-short",
+                format!("`{name}` has fewer than {SHORTEST_MASK} characters: the runner cannot mask it"),
+            ));
+        }
     }
 
     /// Writes a report to stdout in the chosen format.
     pub fn report(&mut self, report: &dyn Report) {
         let written = report::write(report, self.format, &mut *self.out).and_then(|()| self.out.flush());
         end_quietly(&written);
+        if let Some(Err(failure)) = self.job.as_mut().map(|job| job.report(report)) {
+            self.failure(&failure);
+        }
+    }
+
+    /// Ends the run: the action's outputs are written. Answers the exit code.
+    pub fn finish(&mut self, exit_code: u8) -> u8 {
+        match self.job.as_mut().map(|job| job.finish(exit_code)) {
+            Some(Err(failure)) => exit_code.max(self.failure(&failure)),
+            _ => exit_code,
+        }
     }
 
     /// Writes bytes to stdout: values that were asked for, and files for `-`.
@@ -89,6 +121,9 @@ impl Door {
     }
 
     fn problem(&mut self, problem: &Problem) {
+        if let Some(job) = &mut self.job {
+            return job.annotate(problem);
+        }
         let (style, word) = match problem.severity {
             Severity::Error => (RED, "error"),
             Severity::Warning => (YELLOW, "warning"),
@@ -111,6 +146,10 @@ impl Door {
         for problem in &failure.problems {
             self.problem(problem);
         }
+        if let Some(job) = &mut self.job {
+            job.annotate(&as_problem(failure));
+            return failure.kind.exit_code();
+        }
         let _ = writeln!(self.err, "{RED}error[{}]{RED:#}: {}", failure.code, failure.message);
         for cause in &failure.causes {
             let _ = writeln!(self.err, "  caused by: {cause}");
@@ -120,6 +159,14 @@ impl Door {
         }
         failure.kind.exit_code()
     }
+}
+
+/// A failure as one annotation: there are few of them on a page.
+fn as_problem(failure: &Failure) -> Problem {
+    let causes = failure.causes.iter().map(|cause| format!("\ncaused by: {cause}"));
+    let hints = failure.hints.iter().map(|hint| format!("\nhint: {hint}"));
+    let message = std::iter::once(failure.message.clone()).chain(causes).chain(hints).collect::<String>();
+    Problem::error(failure.code, message)
 }
 
 /// A closed pipe is the reader's choice, not our failure.

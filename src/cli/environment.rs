@@ -53,6 +53,9 @@ variables! {
     VISUAL = "VISUAL": "The editor that `env edit` opens.";
 }
 
+/// How the variables begin that carry the inputs of the action (`cli::action`).
+const INPUT: &str = "SOPHIA_INPUT_";
+
 /// The variables as they were when the process began; empty ones count as unset.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
@@ -63,8 +66,9 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn read() -> Self {
         Self(
-            ALL.iter()
-                .filter_map(|variable| Some((variable.name.to_owned(), std::env::var(variable.name).ok()?)))
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter(|(name, _)| name.starts_with(INPUT) || ALL.iter().any(|variable| variable.name == name))
                 .collect(),
         )
     }
@@ -73,6 +77,28 @@ impl Environment {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The variable that carries an input of the action.
+    #[must_use]
+    pub fn input_variable(input: &str) -> String {
+        format!("{INPUT}{}", input.replace('-', "_").to_uppercase())
+    }
+
+    /// An input of the action.
+    #[must_use]
+    pub fn input(&self, input: &str) -> Option<&str> {
+        self.get(&Self::input_variable(input))
+    }
+
+    /// Sets a variable for this process only.
+    pub fn set(&mut self, name: &str, value: String) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// Forgets a variable.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     /// Whether the process runs in a GitHub Actions job.

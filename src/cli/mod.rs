@@ -1,9 +1,11 @@
 //! Floor 5: argv, environment, clock, streams and the exit code.
 
+pub mod action;
 pub mod args;
 pub mod connect;
 pub mod door;
 pub mod environment;
+pub mod job;
 pub mod run;
 
 use std::path::PathBuf;

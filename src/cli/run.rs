@@ -1,27 +1,74 @@
 //! From argv to the exit code: one line per command.
 
+use std::ffi::OsString;
+
 use clap::Parser;
 use jiff::Timestamp;
 
+use super::action;
 use super::args::{Cli, Command};
 use super::connect::Session;
-use super::door::Door;
-use super::environment::Environment;
+use super::door::{Color, Door};
+use super::environment::{self, Environment};
+use super::job::Job;
 use crate::base::error::{Failure, Outcome};
+use crate::report::Format;
+use crate::report::runner::Disarmed;
 
 /// Runs the command line of this process and answers its exit code (design §7).
 #[must_use]
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let environment = Environment::read();
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = arguments.collect();
+    if arguments == [OsString::from(action::WORD)] {
+        return main_of_action(program, environment);
+    }
+    let cli = match Cli::try_parse_from(std::iter::once(program).chain(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let environment = Environment::read();
-    let mut door = Door::new(cli.global.format, cli.global.color, cli.global.quiet, environment.in_a_job());
-    log_to_stderr(cli.global.verbose);
+    let job = Job::of(&environment, false);
+    let door = Door::new(cli.global.format, cli.global.color, cli.global.quiet, job);
+    run(cli, environment, door)
+}
+
+/// The same for the action's one step: what was typed comes from its inputs.
+fn main_of_action(program: OsString, environment: Environment) -> u8 {
+    let job = Job::of(&environment, true);
+    let mut door = Door::new(Format::Human, Color::Never, false, job);
+    let step = match action::step(environment) {
+        Ok(step) => step,
+        Err(failure) => {
+            let code = door.failure(&failure);
+            return door.finish(code);
+        }
+    };
+    for (name, secret) in &step.secrets {
+        door.mask(name, secret);
+    }
+    let arguments = step.arguments.into_iter().map(OsString::from);
+    match Cli::try_parse_from(std::iter::once(program).chain(arguments)) {
+        Ok(cli) => run(cli, step.environment, door),
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            let code = door.failure(&Failure::usage("usage", text.trim_start_matches("error: ").trim_end()));
+            door.finish(code)
+        }
+        Err(error) => {
+            door.data(error.render().to_string().as_bytes());
+            door.finish(0)
+        }
+    }
+}
+
+fn run(cli: Cli, environment: Environment, mut door: Door) -> u8 {
+    let debug = u8::from(environment.get(environment::RUNNER_DEBUG) == Some("1"));
+    log_to_stderr(cli.global.verbose.max(debug), environment.in_a_job());
     let session = Session { global: cli.global.clone(), environment, now: now() };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -29,10 +76,11 @@ pub fn main() -> u8 {
             return door.failure(&Failure::unexpected("runtime", "the runtime could not start").cause(error));
         }
     };
-    match runtime.block_on(dispatch(cli.command, &session, &mut door)) {
+    let code = match runtime.block_on(dispatch(cli.command, &session, &mut door)) {
         Ok(code) => code,
         Err(failure) => door.failure(&failure),
-    }
+    };
+    door.finish(code)
 }
 
 async fn dispatch(command: Command, _session: &Session, _door: &mut Door) -> Outcome<u8> {
@@ -47,15 +95,16 @@ fn now() -> Timestamp {
 }
 
 /// Logs names, paths and statuses; values and headers never reach a log call.
-fn log_to_stderr(verbose: u8) {
+fn log_to_stderr(verbose: u8, in_a_job: bool) {
     let level = match verbose {
         0 => return,
         1 => "sophia_secrets_sync=info",
         _ => "sophia_secrets_sync=debug",
     };
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_writer(std::io::stderr)
-        .without_time()
-        .try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(level)).without_time();
+    let _ = if in_a_job {
+        log.with_ansi(false).with_writer(|| Disarmed::new(std::io::stderr())).try_init()
+    } else {
+        log.with_writer(std::io::stderr).try_init()
+    };
 }

@@ -1,5 +1,7 @@
 //! Floor 2: results as bytes, on a given writer. No type here can hold a secret value.
 
+pub mod runner;
+
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};

@@ -9,6 +9,7 @@
 )]
 
 mod install;
+mod job;
 #[allow(dead_code, reason = "its `main` is called by the release only")]
 #[path = "../../examples/manifest.rs"]
 mod manifest;

@@ -23,6 +23,8 @@ pub struct Job {
     pub action: PathBuf,
     pub environment: BTreeMap<String, String>,
     inputs: BTreeMap<String, String>,
+    /// What `${{ github.token }}` is.
+    pub workflow_token: String,
 }
 
 /// A workflow command, as the runner recognised it.
@@ -59,7 +61,14 @@ impl Job {
         for file in ["action.yml", "dist/run.sh", "dist/manifest.json"] {
             std::fs::copy(ours.join(file), action.join(file)).unwrap();
         }
-        Self { folder, root, action, environment: BTreeMap::new(), inputs: BTreeMap::new() }
+        Self {
+            folder,
+            root,
+            action,
+            environment: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            workflow_token: "ghs_workflow".into(),
+        }
     }
 
     pub fn path(&self, part: &str) -> PathBuf {
@@ -149,7 +158,10 @@ impl Job {
         let mut environment = self.runner_environment();
         environment.extend(self.environment.clone());
         for (name, value) in step["env"].as_object().unwrap() {
-            let known = |expression: &str| inputs.get(expression.strip_prefix("inputs.")?).cloned();
+            let known = |expression: &str| match expression {
+                "github.token" => Some(self.workflow_token.clone()),
+                _ => inputs.get(expression.strip_prefix("inputs.")?).cloned(),
+            };
             environment.insert(name.clone(), evaluate(value.as_str().unwrap(), &known));
         }
         let files = self.path("files");
@@ -302,7 +314,8 @@ fn command(line: &str) -> Option<Issued> {
 /// Follows a log line by line: masks hold from where they are given.
 fn read_log(raw: &str) -> (String, Vec<Issued>) {
     let (mut log, mut commands, mut masks) = (String::new(), Vec::new(), Vec::<String>::new());
-    for line in raw.lines() {
+    // The runner reads a carriage return as a line's end too.
+    for line in raw.split_inclusive(['\n', '\r']).map(|line| line.trim_end_matches(['\n', '\r'])) {
         let issued = command(line);
         let mut shown = line.to_owned();
         if let Some(issued) = issued {
@@ -339,4 +352,5 @@ fn commands_are_found_where_the_runner_finds_them() {
     assert_eq!(command("any ##[warning]text").unwrap().name, "warning");
     assert_eq!(command("text ::error::x"), None);
     assert_eq!(command("::nothing::x"), None);
+    assert_eq!(read_log("text\r::error::x\n").1.len(), 1);
 }
