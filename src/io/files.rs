@@ -4,6 +4,8 @@
 //! kill or a power cut: the bytes go to a temporary file of the same folder, are flushed to disk, and take
 //! the name in one step. Every error names the path and what to do about it, and never shows content.
 
+pub mod growing;
+
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Floor 3: network, disk and keys. Nothing is decided here.
 
+pub mod audit;
 pub mod esc_cloud;
 pub mod files;
 pub mod github;

@@ -1,5 +1,7 @@
 //! Floor 1: decisions. Pure functions; `now` is a parameter.
 
+pub mod audit;
+pub mod audit_chain;
 pub mod cost;
 pub mod digest;
 pub mod dotenv;

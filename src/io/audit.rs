@@ -1,0 +1,286 @@
+//! The audit trail on disk: JSON lines that are chained (`rules::audit`), in one file that several processes may
+//! share, with a head file beside it.
+//!
+//! **The trail is opened, and its first line is on the disk, before anything is written elsewhere;** without it
+//! nothing is. Each line is on the disk when [`AuditLog::append`] answers. The head file names the last line; it
+//! may lag behind after a power cut, which does no harm: `audit verify` takes a trail that is longer than it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use jiff::{Timestamp, Unit};
+
+use crate::base::error::{Failure, Outcome};
+use crate::io::files::{self, growing};
+use crate::rules::audit::{Entry, Head, Line, Run};
+
+/// No line is longer, bytes; so the last one is found without reading the whole trail.
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// The longest trail that is read whole, bytes.
+const LARGEST_TRAIL: u64 = 2 << 30;
+
+/// A trail that is open for adding to it, for one run.
+#[derive(Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+    run: Run,
+    began: (Timestamp, Instant),
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: growing::Growing,
+    /// The last line, and how long the file was behind it. Another process may have added more since.
+    head: Head,
+    length: u64,
+}
+
+/// Where the head of the trail at `path` is noted.
+#[must_use]
+pub fn head_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".head");
+    name.into()
+}
+
+impl AuditLog {
+    /// Opens the trail, or makes it with its folder, and adds the line `run-started`. `now` is the time of the
+    /// process's clock; the times of later lines are counted from it.
+    ///
+    /// # Errors
+    /// Exit code 3, since nothing was written then: `audit-unwritable` when the file cannot be added to,
+    /// `audit-broken` when its end is not what the head file says.
+    pub fn open(path: &Path, run: Run, now: Timestamp) -> Outcome<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            files::make_folder(folder).map_err(|failure| unwritable(path, &failure))?;
+        }
+        let file = growing::Growing::open(path).map_err(|failure| unwritable(path, &failure))?;
+        let state = State { file, head: Head::genesis(), length: u64::MAX };
+        let log = Self { path: path.to_owned(), run, began: (now, Instant::now()), state: Mutex::new(state) };
+        log.append(&Entry::of("run-started"))?;
+        Ok(log)
+    }
+
+    /// Adds one line. Blocks until it is on the disk; callers on several tasks and processes take turns.
+    ///
+    /// # Errors
+    /// As [`Self::open`]. What was done so far stays in the trail.
+    pub fn append(&self, entry: &Entry) -> Outcome<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { file, head, length } = &mut *state;
+        let failed = |failure: Failure| unwritable(&self.path, &failure);
+        let mut locked = file.lock().map_err(failed)?;
+        if locked.length().map_err(failed)? != *length {
+            (*head, *length) = self.end(&mut locked)?;
+        }
+        let (mut line, next) = head.next(self.time(), &self.run, entry).map_err(|error| {
+            Failure::unexpected("audit-entry", "a line of the audit trail could not be made").cause(error)
+        })?;
+        line.push('\n');
+        let bytes = line.len() as u64;
+        if bytes > LONGEST_LINE {
+            return Err(Failure::unexpected(
+                "audit-entry",
+                format!("a line of the audit trail would have {bytes} bytes"),
+            ));
+        }
+        locked.append(line.as_bytes()).map_err(failed)?;
+        (*head, *length) = (next, *length + bytes);
+        growing::overwrite(&head_path(&self.path), &format!("{head}\n")).map_err(failed)
+    }
+
+    /// The head as it is now, to be published as an anchor: `SEQUENCE:HASH`.
+    #[must_use]
+    pub fn head(&self) -> String {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).head.to_string()
+    }
+
+    fn time(&self) -> Timestamp {
+        let (began, clock) = self.began;
+        let now = began.checked_add(clock.elapsed()).unwrap_or(began);
+        now.round(Unit::Millisecond).unwrap_or(now)
+    }
+
+    /// Finds the last line and checks it against the head file. A tail without a line break is a write that
+    /// was interrupted before it was answered: it is taken away.
+    fn end(&self, locked: &mut growing::Locked<'_>) -> Outcome<(Head, u64)> {
+        let failed = |failure: Failure| unwritable(&self.path, &failure);
+        let mut length = locked.length().map_err(failed)?;
+        let mut tail = locked.tail(2 * LONGEST_LINE).map_err(failed)?;
+        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let cut = tail.len() - whole;
+        tail.truncate(whole);
+        let last = tail.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+        let head = match last.map(Line::read) {
+            None => Head::genesis(),
+            Some(Some(line)) if line.intact => line.head(),
+            Some(_) => return Err(self.broken("its last line is not one of an audit trail")),
+        };
+        let noted = files::read_if_there(&head_path(&self.path), 4096).map_err(failed)?;
+        let noted = noted.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse::<Head>().ok());
+        if noted
+            .is_some_and(|noted| noted.sequence > head.sequence || (noted.sequence == head.sequence && noted != head))
+        {
+            return Err(self.broken("its end is not the one that the head file names"));
+        }
+        if cut > 0 {
+            length -= cut as u64;
+            locked.cut(length).map_err(failed)?;
+        }
+        Ok((head, length))
+    }
+
+    fn broken(&self, why: &str) -> Failure {
+        Failure::refused("audit-broken", format!("the audit trail `{}` was changed: {why}", self.path.display()))
+            .hint("run `audit verify`, keep both files as evidence, and start a new trail at another place")
+    }
+}
+
+/// A trail that cannot be written stops the run: with its causes, as a refusal.
+fn unwritable(path: &Path, failure: &Failure) -> Failure {
+    let mut refused =
+        Failure::refused("audit-unwritable", format!("the audit trail `{}` cannot be written", path.display()))
+            .cause(&failure.message);
+    refused.causes.extend(failure.causes.iter().cloned());
+    refused.hints.extend(failure.hints.iter().cloned());
+    refused.hint("nothing is written to GitHub without an audit trail; name another place with --audit-log")
+}
+
+/// A trail as it lies on the disk.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub trail: Vec<u8>,
+    /// The text of the head file; none when there is none.
+    pub head: Option<String>,
+}
+
+/// Reads a trail and its head file. While others add to it, the trail may be longer than the head says.
+///
+/// # Errors
+/// `file-missing` when there is neither; `file-unreadable`, `file-too-large`.
+pub fn read(path: &Path) -> Outcome<Stored> {
+    let head = files::read_if_there(&head_path(path), 4096)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let trail = match (files::read_if_there(path, LARGEST_TRAIL)?, &head) {
+        (Some(trail), _) => trail,
+        (None, Some(_)) => Vec::new(),
+        (None, None) => {
+            return Err(Failure::usage("file-missing", format!("there is no audit trail at `{}`", path.display()))
+                .hint("name it with --audit-log; `sync` writes one"));
+        }
+    };
+    Ok(Stored { trail, head })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::audit::samples::{run, step};
+    use crate::rules::audit_chain::{Verification, verify};
+
+    fn now() -> Timestamp {
+        "2026-05-28T20:26:40Z".parse().unwrap()
+    }
+
+    fn verified(path: &Path) -> Verification {
+        let stored = read(path).unwrap();
+        verify(&stored.trail, stored.head.as_deref(), &[])
+    }
+
+    fn overwrite(path: &Path, bytes: &[u8]) {
+        files::write_private(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_written_line_by_line_and_verifies() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/audit.jsonl");
+        let log = AuditLog::open(&path, run(), now()).unwrap();
+        log.append(&step("A")).unwrap();
+        drop(log);
+        let log = AuditLog::open(&path, run(), now()).unwrap();
+        log.append(&step("B")).unwrap();
+        let verification = verified(&path);
+        assert!(verification.is_whole(), "{:?}", verification.findings);
+        assert_eq!((verification.lines, verification.head.to_string()), (4, log.head()));
+        #[cfg(unix)]
+        for path in [&path, &head_path(&path)] {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn two_logs_on_one_file_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let log = AuditLog::open(&path, run(), now()).unwrap();
+                    (0..50).for_each(|index| log.append(&step(&format!("N{index}"))).unwrap());
+                });
+            }
+        });
+        let verification = verified(&path);
+        assert!(verification.is_whole(), "{:?}", verification.findings);
+        assert_eq!(verification.lines, 4 * 51);
+    }
+
+    #[test]
+    fn an_interrupted_write_is_taken_away_and_the_chain_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        AuditLog::open(&path, run(), now()).unwrap();
+        let mut bytes = read(&path).unwrap().trail;
+        bytes.extend_from_slice(b"{\"schema_version\":1,\"seq");
+        overwrite(&path, &bytes);
+        assert_eq!(verified(&path).findings[0].code, "audit-tail-cut");
+        AuditLog::open(&path, run(), now()).unwrap();
+        assert!(verified(&path).is_whole());
+        assert_eq!(verified(&path).lines, 2);
+    }
+
+    #[test]
+    fn a_lost_head_note_does_not_stop_a_run_but_a_lost_line_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let log = AuditLog::open(&path, run(), now()).unwrap();
+        let one = read(&path).unwrap();
+        log.append(&step("A")).unwrap();
+        overwrite(&head_path(&path), one.head.unwrap().as_bytes());
+        log.append(&step("B")).unwrap();
+        files::remove(&head_path(&path)).unwrap();
+        log.append(&step("C")).unwrap();
+        assert!(verified(&path).is_whole());
+
+        overwrite(&path, &one.trail);
+        let failure = AuditLog::open(&path, run(), now()).unwrap_err();
+        assert_eq!((failure.code, failure.kind.exit_code()), ("audit-broken", 3));
+        assert_eq!(read(&path).unwrap().trail, one.trail, "the evidence was not touched");
+        overwrite(&path, b"not a line\n");
+        assert_eq!(AuditLog::open(&path, run(), now()).unwrap_err().code, "audit-broken");
+    }
+
+    #[test]
+    fn a_trail_that_cannot_be_written_refuses_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("file/audit.jsonl")] {
+            overwrite(&folder.path().join("file"), b"");
+            let failure = AuditLog::open(&path, run(), now()).unwrap_err();
+            assert_eq!((failure.code, failure.kind.exit_code()), ("audit-unwritable", 3));
+            assert!(!failure.causes.is_empty());
+        }
+    }
+
+    #[test]
+    fn times_go_on_from_the_given_clock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        AuditLog::open(&path, run(), now()).unwrap();
+        let line = Line::read(read(&path).unwrap().trail.trim_ascii_end()).unwrap();
+        assert!(line.record.time >= now() && line.record.time < now() + std::time::Duration::from_secs(60));
+    }
+}
