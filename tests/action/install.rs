@@ -404,6 +404,40 @@ fn the_manifest_tool_and_the_installer_agree() {
     }
 }
 
+/// Runs the release's packing script on a program that says `said`.
+fn pack(said: &str, out: &Path) -> std::process::Output {
+    let built = tempfile::tempdir().unwrap();
+    program(built.path(), "sophia-secrets-sync", &format!("echo '{said}'"));
+    std::process::Command::new("bash")
+        .arg("dist/pack.sh")
+        .args([built.path().to_str().unwrap(), TARGET, "1.2.3", out.to_str().unwrap()])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn what_the_release_packs_is_what_the_installer_takes() {
+    let out = tempfile::tempdir().unwrap();
+    let packed = pack("sophia-secrets-sync 1.2.3", out.path());
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let archive = Archive(std::fs::read(out.path().join(ASSET)).unwrap());
+    let job = job("job");
+    archive.pin(&job);
+    let folder = archive.in_folder(&job.path("mirror"));
+    let ran = job.input("download-url", &folder).run();
+    assert!(ran.raw.ends_with("\nsophia-secrets-sync 1.2.3\n"), "{}", ran.raw);
+}
+
+#[test]
+fn the_release_packs_no_other_version() {
+    let out = tempfile::tempdir().unwrap();
+    let packed = pack("sophia-secrets-sync 1.2.2", out.path());
+    assert!(!packed.status.success());
+    assert!(String::from_utf8_lossy(&packed.stderr).contains("expected version 1.2.3"));
+    assert!(!out.path().join(ASSET).exists());
+}
+
 #[test]
 fn the_installer_stays_readable() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/run.sh")).unwrap();
