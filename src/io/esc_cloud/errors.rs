@@ -10,6 +10,7 @@ use super::exchange::{Answer, NoAnswer};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Place, Problem, Severity};
 use crate::esc::diagnostic::Diagnostic;
+use crate::io::http::BodyError;
 use crate::io::pulumi_login::PulumiLogin;
 
 /// What was asked for; names the permission that a refusal lacks.
@@ -88,8 +89,8 @@ impl Told<'_> {
     /// There was no answer at all.
     pub fn unanswered(&self, error: &NoAnswer) -> Failure {
         let code = match error {
-            NoAnswer::Unreachable(_) => "esc-unreachable",
-            NoAnswer::Body(_) => "esc-answer",
+            NoAnswer::Unreachable(_) | NoAnswer::Body(BodyError::Cut(_)) => "esc-unreachable",
+            NoAnswer::Body(BodyError::TooLarge(_)) => "esc-answer",
         };
         Failure::unexpected(code, self.did_not()).cause(format!("Pulumi Cloud at `{}`: {error}", self.root)).hint(
             "check the network, the proxy (HTTPS_PROXY) and --esc-url; an encrypted backup can stand in: --from-backup",
