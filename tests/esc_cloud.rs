@@ -265,7 +265,7 @@ fn oidc(running: &Running) -> OidcSettings {
         organization: "payready".into(),
         token_type: OidcTokenType::Team,
         scope: Some("team:platform".into()),
-        expiration: Some(600),
+        expiration_seconds: Some(600),
     }
 }
 

@@ -102,8 +102,8 @@ pub struct OidcSettings {
     pub token_type: OidcTokenType,
     /// `team:NAME`, `user:LOGIN`, `runner:NAME` or `admin`; what the type asks for.
     pub scope: Option<String>,
-    /// Lifetime of the token in seconds; the service's default is two hours.
-    pub expiration: Option<u64>,
+    /// Lifetime of the token; the service takes two hours when none is given.
+    pub expiration_seconds: Option<u64>,
 }
 
 /// Everything that may lead to a token.
@@ -205,7 +205,7 @@ fn stored_token(bytes: &[u8], root: &Root, path: &Path) -> Outcome<Stored> {
 async fn exchanged(oidc: &OidcSettings, root: &Root, client: &Client, retry: Retry) -> Outcome<Token> {
     let audience = format!("urn:pulumi:org:{}", oidc.organization);
     let identity = identity(oidc, &audience, client, retry).await?;
-    let expiration = oidc.expiration.map(|seconds| seconds.to_string());
+    let expiration = oidc.expiration_seconds.map(|seconds| seconds.to_string());
     let kind = format!("urn:pulumi:token-type:access_token:{}", oidc.token_type.word());
     let mut form = vec![
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
