@@ -113,7 +113,7 @@ impl Job {
         for (name, value) in &step.outputs {
             let _ = runner::output(&mut text, name, value, &random_word());
         }
-        files::append_line(file, &text)
+        files::append_line(file, text.trim_ascii_end())
     }
 }
 

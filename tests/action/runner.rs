@@ -250,8 +250,9 @@ fn environment_file(text: &str) -> Result<BTreeMap<String, String>, String> {
     while !rest.is_empty() {
         let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
         rest = after;
+        // GitHub skips a blank line; other runners stop at it.
         if line.is_empty() {
-            continue;
+            return Err("a blank line".to_owned());
         }
         let heredoc = line.find("<<").filter(|heredoc| line.find('=').is_none_or(|equals| *heredoc < equals));
         if let Some(position) = heredoc {
@@ -338,12 +339,13 @@ fn read_log(raw: &str) -> (String, Vec<Issued>) {
 
 #[test]
 fn the_environment_files_are_read_by_the_strict_syntax() {
-    let set = environment_file("a=b=c\n\nd<<END\none\n\nEND\nx=<<y\n").unwrap();
+    let set = environment_file("a=b=c\nd<<END\none\n\nEND\nx=<<y\n").unwrap();
     assert_eq!(set["a"], "b=c");
     assert_eq!(set["d"], "one\n");
     assert_eq!(set["x"], "<<y");
     assert!(environment_file("a<<END\nEND").is_err());
     assert!(environment_file("nothing\n").is_err());
+    assert!(environment_file("a=b\n\n").is_err());
 }
 
 #[test]
