@@ -2,5 +2,8 @@
 
 pub mod diagnostic;
 pub mod envelope;
+pub mod interpolation;
 pub mod path;
+pub mod scalar;
+pub mod spell;
 pub mod value;
