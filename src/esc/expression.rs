@@ -1,0 +1,276 @@
+//! Expressions of a document: literals, strings with accesses, lists, objects and function calls, read from
+//! the YAML tree (esc-language.md §§2, 5, 6). Shape errors are reported and reading goes on.
+
+use std::rc::Rc;
+
+use super::diagnostic::Diagnostic;
+use super::interpolation::{self, Accessor};
+use super::path::{Step, push_index, push_key};
+use super::scalar::{self, Scalar};
+use super::value::{Range, go_quote};
+use crate::base::error::Severity;
+use crate::base::yaml::{Content, Mark, Node, Span, Style};
+
+/// A document path that shares its beginning with its siblings.
+#[derive(Debug, Clone, Default)]
+pub struct Trail(Option<Rc<Link>>);
+
+#[derive(Debug)]
+struct Link {
+    parent: Trail,
+    step: Step,
+}
+
+impl Trail {
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        Self(Some(Rc::new(Link { parent: self.clone(), step: Step::Key(key.to_owned()) })))
+    }
+
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        Self(Some(Rc::new(Link { parent: self.clone(), step: Step::Index(index) })))
+    }
+
+    /// The path as diagnostics write it: `values.a["b c"][0]`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut steps = Vec::new();
+        let mut trail = self;
+        while let Some(link) = &trail.0 {
+            steps.push(&link.step);
+            trail = &link.parent;
+        }
+        let mut path = String::new();
+        for step in steps.into_iter().rev() {
+            match step {
+                Step::Key(key) => push_key(&mut path, key),
+                Step::Index(index) => push_index(&mut path, *index),
+            }
+        }
+        path
+    }
+}
+
+/// Where a node stands: in the text (none for what no text spells out) and in the tree.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    pub span: Option<Span>,
+    pub trail: Trail,
+}
+
+/// Collects what is wrong with one document.
+pub struct Findings {
+    pub environment: Rc<str>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Findings {
+    pub fn add(&mut self, severity: Severity, site: &Site, summary: impl Into<String>) {
+        self.diagnostics.push(Diagnostic {
+            severity,
+            summary: summary.into(),
+            detail: None,
+            range: site.span.map(|span| range(&self.environment, span)),
+            path: Some(site.trail.path()).filter(|path| !path.is_empty()),
+        });
+    }
+
+    pub fn error(&mut self, site: &Site, summary: impl Into<String>) {
+        self.add(Severity::Error, site, summary);
+    }
+}
+
+/// The exported form of a span.
+#[must_use]
+pub fn range(environment: &str, span: Span) -> Range {
+    Range { environment: environment.to_owned(), begin: span.start, end: span.end }
+}
+
+#[derive(Debug)]
+pub struct Expr {
+    pub site: Site,
+    pub kind: ExprKind,
+}
+
+#[derive(Debug)]
+pub enum ExprKind {
+    /// What a shape error left out.
+    Missing,
+    Null,
+    Bool(bool),
+    Number(String),
+    Text(String),
+    Interpolate(Vec<Piece>),
+    /// A string that is one access and nothing else: it keeps the type of what it refers to.
+    Symbol(Vec<Access>),
+    List(Vec<Expr>),
+    Object(Vec<Entry>),
+    Call(Box<Call>),
+}
+
+/// Text and the access behind it, if any.
+#[derive(Debug)]
+pub struct Piece {
+    pub text: String,
+    pub access: Option<Vec<Access>>,
+}
+
+/// One step of an access. The span is known in plain single-line scalars only.
+#[derive(Debug)]
+pub struct Access {
+    pub accessor: Accessor,
+    pub span: Option<Span>,
+}
+
+#[derive(Debug)]
+pub struct Entry {
+    /// None when the key is no literal; such an entry is dropped.
+    pub key: Option<String>,
+    pub site: Site,
+    pub value: Expr,
+}
+
+/// A call: its name as written, where it and its argument stand, and what it does.
+#[derive(Debug)]
+pub struct Call {
+    pub name: String,
+    pub name_span: Option<Span>,
+    pub argument_span: Option<Span>,
+    pub builtin: Builtin<Expr>,
+}
+
+/// The functions of the language, over expressions of type `E`.
+#[derive(Debug, Clone)]
+pub enum Builtin<E> {
+    /// A plaintext secret.
+    Secret(E),
+    /// An encrypted secret: the envelope, and the expression that holds it.
+    Ciphertext(String, E),
+    ToJson(E),
+    FromJson(E),
+    ToText(E),
+    ToBase64(E),
+    FromBase64(E),
+    Join(E, E),
+    Split(E, E),
+    Concat(E),
+    Final(E),
+    Validate {
+        schema: E,
+        value: E,
+    },
+    Open {
+        provider: Option<String>,
+        inputs: E,
+    },
+    Rotate {
+        provider: Option<String>,
+        inputs: E,
+        state: E,
+    },
+}
+
+impl<E> Builtin<E> {
+    /// The same call over expressions of another type, converted in the order of the text.
+    pub fn map<F>(self, mut convert: impl FnMut(E) -> F) -> Builtin<F> {
+        match self {
+            Self::Secret(text) => Builtin::Secret(convert(text)),
+            Self::Ciphertext(envelope, text) => Builtin::Ciphertext(envelope, convert(text)),
+            Self::ToJson(value) => Builtin::ToJson(convert(value)),
+            Self::FromJson(text) => Builtin::FromJson(convert(text)),
+            Self::ToText(value) => Builtin::ToText(convert(value)),
+            Self::ToBase64(text) => Builtin::ToBase64(convert(text)),
+            Self::FromBase64(text) => Builtin::FromBase64(convert(text)),
+            Self::Join(delimiter, values) => Builtin::Join(convert(delimiter), convert(values)),
+            Self::Split(delimiter, text) => Builtin::Split(convert(delimiter), convert(text)),
+            Self::Concat(lists) => Builtin::Concat(convert(lists)),
+            Self::Final(value) => Builtin::Final(convert(value)),
+            Self::Validate { schema, value } => Builtin::Validate { schema: convert(schema), value: convert(value) },
+            Self::Open { provider, inputs } => Builtin::Open { provider, inputs: convert(inputs) },
+            Self::Rotate { provider, inputs, state } => {
+                Builtin::Rotate { provider, inputs: convert(inputs), state: convert(state) }
+            }
+        }
+    }
+}
+
+/// What a scalar means; a tag that does not fit is an error and leaves null.
+pub fn scalar(node: &Node, text: &str, style: Style, trail: &Trail, findings: &mut Findings) -> Scalar {
+    scalar::resolve(text, style, node.tag.as_deref()).unwrap_or_else(|message| {
+        findings.error(&Site { span: Some(node.span), trail: trail.clone() }, message);
+        Scalar::Null
+    })
+}
+
+/// Reads the expression that `node` spells.
+pub fn read(node: &Node, trail: Trail, findings: &mut Findings) -> Expr {
+    let kind = match &node.content {
+        Content::Scalar { text, style } => match scalar(node, text, *style, &trail, findings) {
+            Scalar::Null => ExprKind::Null,
+            Scalar::Bool(flag) => ExprKind::Bool(flag),
+            Scalar::Number(number) => ExprKind::Number(number),
+            Scalar::Text(text) => string(node, &text, *style, &trail, findings),
+        },
+        Content::Sequence(items) => ExprKind::List(
+            items.iter().enumerate().map(|(index, item)| read(item, trail.index(index), findings)).collect(),
+        ),
+        Content::Mapping(entries) => match super::call::read(node, entries, &trail, findings) {
+            Some(call) => ExprKind::Call(Box::new(call)),
+            None => ExprKind::Object(entries.iter().map(|(key, value)| entry(key, value, &trail, findings)).collect()),
+        },
+    };
+    Expr { site: Site { span: Some(node.span), trail }, kind }
+}
+
+fn entry(key: &Node, value: &Node, parent: &Trail, findings: &mut Findings) -> Entry {
+    let trail = parent.key(key.scalar().unwrap_or_default());
+    let site = Site { span: Some(key.span), trail: trail.clone() };
+    let name = match read(key, trail.clone(), findings).kind {
+        ExprKind::Text(name) => Some(name),
+        _ => {
+            findings.error(&site, "object keys must be strings");
+            None
+        }
+    };
+    Entry { key: name, site, value: read(value, trail, findings) }
+}
+
+fn string(node: &Node, text: &str, style: Style, trail: &Trail, findings: &mut Findings) -> ExprKind {
+    if !text.contains('$') {
+        return ExprKind::Text(text.to_owned());
+    }
+    let (parts, mistakes) = interpolation::parse(text);
+    // Offsets within the value are offsets within the text only where nothing is quoted, folded or tagged.
+    let plain = style == Style::Plain && node.tag.is_none() && node.span.start.line == node.span.end.line;
+    let at = |offset: usize| Mark {
+        line: node.span.start.line,
+        column: node.span.start.column + text.get(..offset).unwrap_or(text).chars().count(),
+        byte: node.span.start.byte + offset,
+    };
+    let span = |begin: usize, end: usize| plain.then(|| Span { start: at(begin), end: at(end) });
+    for mistake in mistakes {
+        let span = span(mistake.begin, mistake.end).unwrap_or(node.span);
+        findings.error(&Site { span: Some(span), trail: trail.clone() }, mistake.message);
+    }
+    let located = |access: Vec<interpolation::Located>| {
+        access
+            .into_iter()
+            .map(|step| Access { span: span(step.begin, step.end), accessor: step.accessor })
+            .collect::<Vec<_>>()
+    };
+    let mut pieces: Vec<Piece> =
+        parts.into_iter().map(|part| Piece { text: part.text, access: part.access.map(located) }).collect();
+    match &mut pieces[..] {
+        [] => ExprKind::Text(String::new()),
+        [Piece { text, access: None }] => ExprKind::Text(std::mem::take(text)),
+        [Piece { text, access: Some(access) }] if text.is_empty() => ExprKind::Symbol(std::mem::take(access)),
+        _ => ExprKind::Interpolate(pieces),
+    }
+}
+
+/// `duplicate key "k"`, as ESC quotes it.
+#[must_use]
+pub fn duplicate(key: &str) -> String {
+    format!("duplicate key {}", go_quote(key))
+}
