@@ -3,6 +3,7 @@
 //! An environment is opened at a known revision: the revision is read first and that one is opened, so
 //! what a plan says it was made from is what it was made from.
 
+mod audit_log;
 pub mod errors;
 pub mod exchange;
 pub mod routes;

@@ -6,6 +6,7 @@ pub mod files;
 pub mod github;
 pub mod github_access;
 pub mod github_app;
+pub mod github_audit;
 pub mod github_error;
 pub mod github_inventory;
 pub mod github_secrets;

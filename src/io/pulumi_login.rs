@@ -225,7 +225,8 @@ async fn exchanged(oidc: &OidcSettings, root: &Root, client: &Client, retry: Ret
     let request = request.build().map_err(|error| unsent(crate::io::http::why(&error)))?;
     let answer = exchange(client, request, retry).await.map_err(|error| unsent(error.to_string()))?;
     if !answer.status.is_success() {
-        let said = refusal(&answer).map_or_else(String::new, |said| format!(": {}", quoted(&said, identity.reveal())));
+        let said =
+            refusal(&answer).map_or_else(String::new, |said| format!(": {}", quoted(&said, Some(identity.reveal()))));
         let subject = claims(identity.reveal());
         return Err(failed("oidc-refused", format!("Pulumi Cloud answered {}{said}", answer.status.as_u16())).hint(format!(
             "register `https://token.actions.githubusercontent.com` as an OIDC issuer of `{}` with a policy for the audience `{audience}`{subject} and token type `{}`",
@@ -274,7 +275,7 @@ fn claims(identity: &str) -> String {
     let payload = identity.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let json: Option<Json> = payload.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let subject = json.as_ref().and_then(|json| json.get("sub")).and_then(Json::as_str);
-    subject.map_or_else(String::new, |subject| format!(", subject `{}`", quoted(subject, identity)))
+    subject.map_or_else(String::new, |subject| format!(", subject `{}`", quoted(subject, None)))
 }
 
 #[cfg(test)]

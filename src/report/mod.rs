@@ -1,5 +1,6 @@
 //! Floor 2: results as bytes, on a given writer. No type here can hold a secret value.
 
+pub mod audit;
 pub mod runner;
 
 use std::io::{self, Write};

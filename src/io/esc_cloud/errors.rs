@@ -115,7 +115,9 @@ impl Told<'_> {
         let said = json.as_ref().and_then(|json| json.get("message")).and_then(Json::as_str);
         let failure = self.by_status(answer);
         match said {
-            Some(said) => failure.cause(format!("Pulumi Cloud says: {}", quoted(said, self.login.token.reveal()))),
+            Some(said) => {
+                failure.cause(format!("Pulumi Cloud says: {}", quoted(said, Some(self.login.token.reveal()))))
+            }
             None if answer.is_html() => failure.cause("the answer was a web page, not the API's JSON"),
             None => failure,
         }
@@ -176,7 +178,7 @@ impl Told<'_> {
                 code: "esc-diagnostic",
                 severity: diagnostic.severity,
                 place: place(diagnostic),
-                message: quoted(&format!("{}{detail}", diagnostic.summary), self.login.token.reveal()),
+                message: quoted(&format!("{}{detail}", diagnostic.summary), Some(self.login.token.reveal())),
                 hint: None,
             }
         });
@@ -196,8 +198,11 @@ pub fn diagnostics(json: &Json) -> Vec<Diagnostic> {
 
 /// A sentence of the service, fit to be shown: one line, at most 400 characters, without `credential`, and
 /// without the scalar that a YAML reader quotes (``cannot unmarshal !!str `hunter2` into …``).
-pub fn quoted(sentence: &str, credential: &str) -> String {
-    let mut text: String = sentence.split_whitespace().collect::<Vec<_>>().join(" ").replace(credential, "***");
+pub fn quoted(sentence: &str, credential: Option<&str>) -> String {
+    let mut text: String = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(credential) = credential {
+        text = text.replace(credential, "***");
+    }
     let mut from = 0;
     while let Some(tag) = text.get(from..).and_then(|rest| rest.find("!!")).map(|at| from + at) {
         let Some(open) = text[tag..].find(" `").map(|at| tag + at + 2) else { break };
@@ -221,14 +226,14 @@ mod tests {
     fn a_quoted_sentence_holds_no_credential_no_scalar_and_no_line_break() {
         let said = "yaml: unmarshal errors:\n  line 2: cannot unmarshal !!str `marker-...` into map; \
                     line 3: cannot unmarshal !!int `7` into list; token pul-marker";
-        let text = quoted(said, "pul-marker");
+        let text = quoted(said, Some("pul-marker"));
         assert_eq!(
             text,
             "yaml: unmarshal errors: line 2: cannot unmarshal !!str `…` into map; line 3: cannot unmarshal !!int `…` into list; token ***"
         );
-        assert_eq!(quoted("!!str `marker without an end", "pul-x"), "!!str `…");
-        assert_eq!(quoted("a !! b", "pul-x"), "a !! b");
-        assert_eq!(quoted(&"é".repeat(500), "pul-x").chars().count(), 401);
-        assert_eq!(quoted("a\u{1b}[31m\u{7}b", "pul-x"), "a[31mb");
+        assert_eq!(quoted("!!str `marker without an end", None), "!!str `…");
+        assert_eq!(quoted("a !! b", None), "a !! b");
+        assert_eq!(quoted(&"é".repeat(500), None).chars().count(), 401);
+        assert_eq!(quoted("a\u{1b}[31m\u{7}b", None), "a[31mb");
     }
 }
