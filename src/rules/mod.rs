@@ -2,18 +2,18 @@
 
 pub mod audit;
 pub mod audit_chain;
+pub mod config;
 pub mod cost;
+pub mod definition;
 pub mod digest;
 pub mod dotenv;
-pub mod ledger;
-pub mod placeholder;
-pub mod plan;
-pub mod steps;
-pub mod config;
-pub mod definition;
 pub mod interval;
+pub mod ledger;
 pub mod naming;
 pub mod nearest;
+pub mod placeholder;
+pub mod plan;
 mod resolve;
 pub mod schema;
 mod shape;
+pub mod steps;
