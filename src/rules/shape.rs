@@ -56,11 +56,10 @@ fn kind(text: &str, style: Style, tag: Option<&str>) -> Kind {
                     && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
                     && text.parse::<f64>().is_ok()
             };
+            let special = matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN");
             if digits(unsigned, 10) {
                 Kind::Integer
-            } else if prefixed("0x", 16) || prefixed("0o", 8) || float(unsigned) {
-                Kind::Number
-            } else if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+            } else if special || prefixed("0x", 16) || prefixed("0o", 8) || float(unsigned) {
                 Kind::Number
             } else {
                 Kind::Text

@@ -145,7 +145,9 @@ impl Pass<'_> {
     /// environments the last sync wins.
     fn overlaps(&mut self, targets: &[(String, Target)]) {
         let all = self.groups.clone();
-        let mut seen: BTreeMap<(String, App, &str), Vec<(&str, &str)>> = BTreeMap::new();
+        /// The stack that is delivered, and the pointer of the target that says so.
+        type Delivery<'t> = (&'t str, &'t str);
+        let mut seen: BTreeMap<(String, App, &str), Vec<Delivery>> = BTreeMap::new();
         let mut found = Vec::new();
         for (pointer, target) in targets {
             let Some(place) = place_key(&target.destination) else { continue };
