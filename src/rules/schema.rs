@@ -319,8 +319,9 @@ pub fn json_schema_text() -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "this test reads and accepts a committed file")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "this test reads and accepts a committed file")]
+
     use super::*;
 
     #[test]
