@@ -42,19 +42,19 @@ fn fetches_once_and_then_runs_from_the_cache_without_a_network() {
     let archive = Archive::of_probe();
     let server = Server::start(vec![Answer::Bytes(archive.0.clone()), Answer::Status(503)]);
     let job = job("job").input("download-url", &server.url);
-    archive.pin(&job);
+    archive.pin(&job.action);
     assert_installed(&job, &job.run());
     assert_installed(&job, &job.run());
     assert_eq!(server.requests().len(), 1);
     assert!(server.requests()[0].starts_with(&format!("GET /{ASSET} HTTP")), "{:?}", server.requests());
-    assert_eq!(std::fs::read(archive.cached(&job)).unwrap(), archive.0);
+    assert_eq!(std::fs::read(archive.cached(&job.path("tools"))).unwrap(), archive.0);
 }
 
 #[test]
 fn outputs_summary_and_masks_of_the_binary_reach_the_job() {
     let job = job("job");
     let archive = Archive::of_probe();
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let result = job.input("download-url", &folder).run();
     assert_eq!(result.outputs["changed"], "true");
@@ -68,7 +68,7 @@ fn outputs_summary_and_masks_of_the_binary_reach_the_job() {
 fn passes_the_exit_code_on() {
     let job = job("job").env("PROBE_EXIT", "5");
     let archive = Archive::of_probe();
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     assert_eq!(job.input("download-url", &folder).run().exit, 5);
 }
@@ -79,10 +79,10 @@ fn refuses_an_archive_with_another_hash_and_shows_both() {
     let other = Archive::of(b"#!/bin/sh\ntouch $PROBE_ARGUMENTS\n", &["sophia-secrets-sync"]);
     let server = Server::start(vec![Answer::Bytes(other.0.clone())]);
     let job = job("job").input("download-url", &server.url);
-    archive.pin(&job);
+    archive.pin(&job.action);
     let hash = |archive: &Archive| crate::manifest::Asset::new(ASSET, &archive.0).unwrap().sha256;
     assert_refused(&job, &job.run(), &[ASSET, &hash(&archive), &hash(&other)]);
-    assert!(!archive.cached(&job).exists(), "a wrong archive was kept");
+    assert!(!archive.cached(&job.path("tools")).exists(), "a wrong archive was kept");
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn mends_a_poisoned_cache_and_warns() {
     let archive = Archive::of_probe();
     let server = Server::start(vec![Answer::Bytes(archive.0.clone())]);
     let job = job("job").input("download-url", &server.url);
-    archive.pin(&job);
-    let cached = archive.cached(&job);
+    archive.pin(&job.action);
+    let cached = archive.cached(&job.path("tools"));
     std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
     std::fs::write(&cached, Archive::of(b"#!/bin/sh\necho poison\n", &["sophia-secrets-sync"]).0).unwrap();
     let result = job.run();
@@ -105,8 +105,8 @@ fn mends_a_poisoned_cache_and_warns() {
 fn a_poisoned_cache_without_a_network_is_an_error() {
     let archive = Archive::of_probe();
     let job = job("job").input("download-url", "http://127.0.0.1:1/");
-    archive.pin(&job);
-    let cached = archive.cached(&job);
+    archive.pin(&job.action);
+    let cached = archive.cached(&job.path("tools"));
     std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
     std::fs::write(&cached, "poison").unwrap();
     assert_refused(&job, &job.run(), &["could not be fetched", "127.0.0.1:1"]);
@@ -117,7 +117,7 @@ fn tries_again_after_a_server_error() {
     let archive = Archive::of_probe();
     let server = Server::start(vec![Answer::Status(500), Answer::Bytes(archive.0.clone())]);
     let job = job("job").input("download-url", &server.url);
-    archive.pin(&job);
+    archive.pin(&job.action);
     assert_installed(&job, &job.run());
     assert_eq!(server.requests().len(), 2);
 }
@@ -126,7 +126,7 @@ fn tries_again_after_a_server_error() {
 fn a_missing_archive_is_asked_for_once() {
     let server = Server::start(vec![Answer::Status(404)]);
     let job = job("job").input("download-url", &format!("{}/mirror/", server.url));
-    Archive::of_probe().pin(&job);
+    Archive::of_probe().pin(&job.action);
     assert_refused(&job, &job.run(), &["404", ASSET, "release 1.2.3", &server.url]);
     assert_eq!(server.requests().len(), 1);
     assert!(server.requests()[0].starts_with(&format!("GET /mirror/{ASSET} ")));
@@ -137,7 +137,7 @@ fn a_truncated_download_is_refused() {
     let archive = Archive::of_probe();
     let server = Server::start(vec![Answer::Cut(archive.0.clone())]);
     let job = job("job").input("download-url", &server.url);
-    archive.pin(&job);
+    archive.pin(&job.action);
     assert_refused(&job, &job.run(), &["could not be fetched", "curl: (18)"]);
 }
 
@@ -146,7 +146,7 @@ fn a_broken_archive_with_the_right_hash_is_refused() {
     let whole = Archive::of_probe();
     let broken = Archive(whole.0[..whole.0.len() / 2].to_vec());
     let job = job("job");
-    broken.pin(&job);
+    broken.pin(&job.action);
     let folder = broken.in_folder(&job.path("mirror"));
     let job = job.input("download-url", &folder);
     assert_refused(&job, &job.run(), &["is broken or holds no sophia-secrets-sync"]);
@@ -157,7 +157,7 @@ fn an_archive_that_climbs_out_writes_nothing() {
     for members in [&["../sophia-secrets-sync"][..], &["../../climbed", "../sophia-secrets-sync"]] {
         let archive = Archive::of(b"#!/bin/sh\ntouch $PROBE_ARGUMENTS\n", members);
         let job = job("job");
-        archive.pin(&job);
+        archive.pin(&job.action);
         let folder = archive.in_folder(&job.path("mirror"));
         let job = job.input("download-url", &folder);
         assert_refused(&job, &job.run(), &["holds no sophia-secrets-sync"]);
@@ -169,7 +169,7 @@ fn an_archive_that_climbs_out_writes_nothing() {
 fn a_harmless_binary_beside_a_climbing_member_is_the_only_thing_unpacked() {
     let archive = Archive::of(b"#!/bin/sh\necho harmless\n", &["sophia-secrets-sync", "../../climbed"]);
     let job = job("job");
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let job = job.input("download-url", &folder);
     assert!(job.run().raw.contains("harmless"));
@@ -181,7 +181,7 @@ fn works_in_folders_with_blanks_quotes_and_any_letters() {
     let archive = Archive::of_probe();
     let server = Server::start(vec![Answer::Bytes(archive.0.clone())]);
     let job = job("Jürgen's \"job\" $(touch x) 日本 `id`").input("download-url", &server.url);
-    archive.pin(&job);
+    archive.pin(&job.action);
     assert_installed(&job, &job.run());
     assert_installed(&job, &job.run());
 }
@@ -190,7 +190,7 @@ fn works_in_folders_with_blanks_quotes_and_any_letters() {
 fn a_read_only_cache_is_a_note() {
     let archive = Archive::of_probe();
     let job = job("job");
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     // A file where the folder should be: read-only even for root.
     std::fs::write(job.path("tools").join("sophia-secrets-sync"), "").unwrap();
@@ -205,7 +205,7 @@ fn an_unknown_platform_is_named() {
     let tools = tempfile::tempdir().unwrap();
     program(tools.path(), "uname", "case $1 in -s) echo Plan9 ;; *) echo mips ;; esac");
     let job = job("job").env("PATH", format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap()));
-    Archive::of_probe().pin(&job);
+    Archive::of_probe().pin(&job.action);
     assert_refused(&job, &job.run(), &["Plan9/mips", "cargo install", "SOPHIA_SECRETS_SYNC_BIN"]);
 }
 
@@ -223,7 +223,7 @@ fn without_a_sha256_tool_nothing_runs() {
     }
     let archive = Archive::of_probe();
     let job = job("job").env("PATH", tools.path());
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let job = job.input("download-url", &folder);
     assert_refused(&job, &job.run(), &["neither sha256sum nor shasum"]);
@@ -249,7 +249,7 @@ fn no_token_reaches_a_helper() {
         .input("pulumi-access-token", "marker-pulumi-token")
         .input("github-app-private-key", "marker-\nprivate-key")
         .input("download-url", &server.url);
-    archive.pin(&job);
+    archive.pin(&job.action);
     assert_installed(&job, &job.run());
     let seen = std::fs::read_to_string(seen).unwrap();
     for name in ["curl", "tar", "sha256sum", "cp", "uname"] {
@@ -283,7 +283,7 @@ fn hostile_inputs_are_passed_on_as_they_are_and_run_nothing() {
     ];
     for value in hostile {
         let job = job("job").input("stack", value).input("args", value).input("definition", value);
-        archive.pin(&job);
+        archive.pin(&job.action);
         let folder = archive.in_folder(&job.path("mirror"));
         let job = job.input("download-url", &folder);
         let result = job.run();
@@ -313,7 +313,7 @@ fn hostile_download_urls_are_refused_without_a_request() {
     ];
     for url in hostile {
         let job = job("job").input("download-url", url);
-        Archive::of_probe().pin(&job);
+        Archive::of_probe().pin(&job.action);
         let result = job.run();
         assert_refused(&job, &result, &["download-url"]);
         assert!(!result.raw.contains("##["), "{}", result.raw);
@@ -326,7 +326,7 @@ fn hostile_download_urls_are_refused_without_a_request() {
 fn a_redirect_cannot_reach_the_file_system() {
     let archive = Archive::of_probe();
     let job = job("job");
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let server = Server::start(vec![Answer::Redirect(format!("{folder}/{ASSET}"))]);
     let job = job.input("download-url", &server.url);
@@ -337,7 +337,7 @@ fn a_redirect_cannot_reach_the_file_system() {
 fn nothing_of_the_job_runs_in_the_installer() {
     let archive = Archive::of_probe();
     let job = job("job");
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let startup = job.path("startup.sh");
     std::fs::write(&startup, "echo startup-file-ran\n").unwrap();
@@ -423,7 +423,7 @@ fn what_the_release_packs_is_what_the_installer_takes() {
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
     let archive = Archive(std::fs::read(out.path().join(ASSET)).unwrap());
     let job = job("job");
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let ran = job.input("download-url", &folder).run();
     assert!(ran.raw.ends_with("\nsophia-secrets-sync 1.2.3\n"), "{}", ran.raw);

@@ -24,7 +24,7 @@ fn a_release_with_the_real_binary_runs() {
     let binary = std::fs::read(env!("CARGO_BIN_EXE_sophia-secrets-sync")).unwrap();
     let archive = Archive::of(&binary, &["sophia-secrets-sync"]);
     let job = Job::new("job");
-    archive.pin(&job);
+    archive.pin(&job.action);
     let folder = archive.in_folder(&job.path("mirror"));
     let ran = job.input("download-url", &folder).input("args", "--help").run();
     assert_eq!(ran.exit, 0, "{}", ran.raw);

@@ -9,7 +9,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::manifest::{Asset, manifest};
-use crate::runner::Job;
 
 pub const TARGET: &str = "x86_64-unknown-linux-musl";
 pub const ASSET: &str = "sophia-secrets-sync-x86_64-unknown-linux-musl.tar.gz";
@@ -50,17 +49,17 @@ impl Archive {
         Self::of(PROBE.as_bytes(), &["sophia-secrets-sync"])
     }
 
-    /// Pins this archive in the job's manifest, as the release does.
-    pub fn pin(&self, job: &Job) {
+    /// Pins this archive in the manifest of an action's folder, as the release does.
+    pub fn pin(&self, action: &Path) {
         let asset = Asset::new(ASSET, &self.0).unwrap();
         let text = manifest("1.2.3", "0123456789abcdef0123456789abcdef01234567", vec![asset]).unwrap();
-        std::fs::write(job.action.join("dist/manifest.json"), text).unwrap();
+        std::fs::write(action.join("dist/manifest.json"), text).unwrap();
     }
 
-    /// Where the installer keeps it.
-    pub fn cached(&self, job: &Job) -> PathBuf {
+    /// Where the installer keeps it, below the runner's tool cache.
+    pub fn cached(&self, tools: &Path) -> PathBuf {
         let sha256 = Asset::new(ASSET, &self.0).unwrap().sha256;
-        job.path("tools").join("sophia-secrets-sync/1.2.3").join(&sha256[..16]).join(ASSET)
+        tools.join("sophia-secrets-sync/1.2.3").join(&sha256[..16]).join(ASSET)
     }
 
     /// Puts it into a folder, as a mirror by `file://`; the URL of the folder.

@@ -1,0 +1,287 @@
+//! The action and every workflow to copy, under act, a local runner of GitHub's workflows.
+//!
+//! `cargo test --test act -- --ignored` with act in `target/tools/bin` (`.ci/run` puts it there). act is laxer
+//! than GitHub (github-api.md §7.3); `tests/action` is the strict runner. act gets an environment of its own: by
+//! itself it would take the machine's tokens and read `.env` files.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is a test, its files are its own"
+)]
+
+#[allow(dead_code, reason = "its `main` is called by the release only")]
+#[path = "../../examples/manifest.rs"]
+mod manifest;
+#[allow(dead_code, reason = "shared with tests/action")]
+#[path = "../action/release.rs"]
+mod release;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use release::{Answer, Archive, Server};
+use serde_json::{Value as Json, json};
+use sophia_secrets_sync::sandbox::{self, Options, Running};
+
+const REPOSITORY: &str = "payready/sophia";
+const KEY: &str = "-----BEGIN KEY-----\nmarker-line-one $HOME 100%\nmarker-line-two\n-----END KEY-----\n";
+
+const DEFINITION: &str = "\
+name: sophia-esc
+organization: payready
+defaultStack: production
+environments:
+  - name: production
+secretGroups:
+  - name: api-keys
+  - name: security-tokens
+targets:
+  - repository: payready/sophia
+    stacks: [production]
+sync:
+  fingerprintKey: sophia.fingerprintKey
+";
+
+/// A machine with act, the two services, a repository that uses the action, and the action itself.
+struct World {
+    folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    sandbox: Running,
+    archive: Archive,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["repository/.github/workflows", "action/.github/workflows", "home", "cache/tool_cache"] {
+            std::fs::create_dir_all(folder.path().join(part)).unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let esc = json!({"values": {
+            "api-keys": {"OPENAI_API_KEY": {"fn::secret": "marker-openai $x"}, "PINECONE_API_KEY": {"fn::secret": "marker-pinecone"}},
+            "security-tokens": {"SIGNING_KEY": {"fn::secret": KEY}},
+            "sophia": {"fingerprintKey": {"fn::secret": "marker-fingerprint-key-0123456789"}},
+            "github": {"token": {"fn::secret": "ghp_marker_writer"}},
+        }});
+        let mut options = Options::new(jiff::Timestamp::now);
+        options.seed = serde_json::from_value(json!({
+            "github": {
+                "repositories": {REPOSITORY: {}},
+                "tokens": {"ghp_marker_writer": {}, "ghs_marker_workflow": {"kind": "workflow"}},
+            },
+            "esc": {"environments": {"payready/sophia-esc/production": esc.to_string()}, "tokens": {"pul-marker-token": {}}},
+        }))
+        .unwrap();
+        let sandbox = runtime.block_on(sandbox::start(options)).unwrap();
+
+        let binary = std::fs::read(env!("CARGO_BIN_EXE_sophia-secrets-sync")).unwrap();
+        let archive = Archive::of(&binary, &["sophia-secrets-sync"]);
+        let world = Self { folder, runtime, sandbox, archive };
+        world.lay_out();
+        world
+    }
+
+    fn path(&self, part: &str) -> PathBuf {
+        self.folder.path().join(part)
+    }
+
+    /// Copies what a user's repository and the action's repository hold.
+    fn lay_out(&self) {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let copy = |from: &str, to: &str| {
+            let to = self.path(to);
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(ours.join(from), to).unwrap();
+        };
+        for place in ["action", "repository"] {
+            for file in ["action.yml", "dist/run.sh", "dist/manifest.json"] {
+                copy(file, &format!("{place}/{file}"));
+            }
+            self.archive.pin(&self.path(place));
+        }
+        copy(".github/workflows/sync.yml", "action/.github/workflows/sync.yml");
+        copy("tests/act/own.yml", "repository/.github/workflows/own.yml");
+        for workflow in std::fs::read_dir(ours.join("docs/workflows")).unwrap() {
+            let name = workflow.unwrap().file_name().into_string().unwrap();
+            copy(&format!("docs/workflows/{name}"), &format!("repository/.github/workflows/{name}"));
+        }
+        std::fs::write(self.path("repository/pulumi-esc-environment.yaml"), DEFINITION).unwrap();
+        for place in ["action", "repository"] {
+            for arguments in
+                [&["init", "--quiet", "--initial-branch=main"][..], &["add", "."], &["commit", "--quiet", "-m", "all"]]
+            {
+                let git = Command::new("git")
+                    .args(["-c", "user.name=test", "-c", "user.email=test@example.com"])
+                    .args(arguments)
+                    .current_dir(self.path(place))
+                    .env("HOME", self.path("home"))
+                    .env("GIT_CONFIG_NOSYSTEM", "1")
+                    .status();
+                assert!(git.unwrap().success());
+            }
+        }
+    }
+
+    /// Puts the archive where an earlier job would have left it.
+    fn fill_the_tool_cache(&self) {
+        let cached = self.archive.cached(&self.path("cache/tool_cache"));
+        std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
+        std::fs::write(cached, &self.archive.0).unwrap();
+    }
+
+    /// Runs one workflow; whether it succeeded, and its log.
+    fn act(&self, event: &str, workflow: &str, arguments: &[&str]) -> (bool, String) {
+        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/act");
+        let text = |part: &str| self.path(part).to_str().unwrap().to_owned();
+        let mut act = Command::new(tool);
+        act.arg(event).args(["-C", &text("repository"), "-W", &format!(".github/workflows/{workflow}")]);
+        act.args(["-P", "ubuntu-24.04=-self-hosted", "--action-offline-mode", "--no-cache-server"]);
+        act.args(["--container-daemon-socket", "-", "--action-cache-path", &text("cache")]);
+        act.arg(format!("--local-repository=payready/sophia-secrets-sync@v1={}", text("action")));
+        for option in ["--env-file", "--secret-file", "--var-file", "--input-file"] {
+            act.args([option, "/dev/null"]);
+        }
+        for secret in ["GITHUB_TOKEN=ghs_marker_workflow", "PULUMI=pul-marker-token", "WRITER=ghp_marker_writer"] {
+            act.args(["-s", secret]);
+        }
+        for (name, value) in [
+            ("GITHUB_REPOSITORY", REPOSITORY),
+            ("GITHUB_API_URL", &self.sandbox.github_url),
+            ("PULUMI_BACKEND_URL", &self.sandbox.pulumi_url),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", &self.sandbox.id_token_url),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &self.sandbox.id_token_request_token),
+        ] {
+            act.args(["--env", &format!("{name}={value}")]);
+        }
+        let output = act
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .env("HOME", self.path("home"))
+            .env("XDG_CACHE_HOME", self.path("home"))
+            .env("ACT_DISABLE_VERSION_CHECK", "1")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("act is in target/tools/bin; .ci/run puts it there");
+        let log = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), log)
+    }
+
+    /// The repository's Actions secrets, in clear.
+    fn secrets(&self) -> Vec<(String, String)> {
+        let state = self.sandbox.state();
+        let secrets = &state["github"]["repositories"][REPOSITORY]["secrets"]["actions"];
+        let value = |entry: &Json| entry["value"].as_str().or(entry.as_str()).unwrap_or_default().to_owned();
+        secrets
+            .as_object()
+            .map(|all| all.iter().map(|(name, entry)| (name.clone(), value(entry))).collect())
+            .unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn assert_all_secrets_are_there(&self, log: &str) {
+        let expected = [
+            ("OPENAI_API_KEY".to_owned(), "marker-openai $x".to_owned()),
+            ("PINECONE_API_KEY".to_owned(), "marker-pinecone".to_owned()),
+            ("SIGNING_KEY".to_owned(), KEY.to_owned()),
+        ];
+        assert_eq!(self.secrets(), expected, "{log}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _inside = self.runtime.enter();
+    }
+}
+
+#[track_caller]
+fn assert_no_secret(log: &str) {
+    let shown: Vec<&str> = log.lines().filter(|line| line.contains("marker")).collect();
+    assert!(shown.is_empty(), "secrets in the log: {shown:#?}");
+}
+
+#[track_caller]
+fn assert_says(log: &str, words: &str) {
+    assert!(log.contains(words), "the log does not say `{words}`:\n{log}");
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn the_action_plans_syncs_and_changes_nothing_the_second_time() {
+    let world = World::new();
+    let server = Server::start(vec![Answer::Bytes(world.archive.0.clone())]);
+    let mirror = format!("mirror={}", server.url);
+    let (succeeded, log) = world.act("workflow_dispatch", "own.yml", &["--input", &mirror]);
+    assert!(succeeded, "{log}");
+    assert_eq!(server.requests().len(), 1, "the second step finds it in the tool cache");
+    for words in
+        ["plan: true 3", "first: true 3 0", "second: false 0 3", "wrong: failure 2", "markers in the report: 0"]
+    {
+        assert_says(&log, words);
+    }
+    assert_says(&log, "| SIGNING_KEY |");
+    assert_says(&log, "no-such-stack");
+    assert_no_secret(&log);
+    world.assert_all_secrets_are_there(&log);
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn the_workflows_to_copy_run_as_they_are() {
+    for (event, workflow, arguments) in [
+        ("schedule", "scheduled.yml", &[][..]),
+        ("push", "sync-on-push.yml", &[]),
+        ("workflow_dispatch", "dispatch.yml", &["--input", "stack=production", "--input", "dry-run=false"]),
+        ("schedule", "fan-out.yml", &[]),
+    ] {
+        let world = World::new();
+        world.fill_the_tool_cache();
+        let (succeeded, log) = world.act(event, workflow, arguments);
+        assert!(succeeded, "{workflow}: {log}");
+        assert_no_secret(&log);
+        world.assert_all_secrets_are_there(&log);
+    }
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn a_plan_on_a_pull_request_and_a_dry_run_write_nothing() {
+    let world = World::new();
+    world.fill_the_tool_cache();
+    let event = world.path("event.json");
+    let payload = json!({"pull_request": {"head": {"repo": {"full_name": REPOSITORY}, "ref": "change"}, "base": {"ref": "main"}}});
+    std::fs::write(&event, payload.to_string()).unwrap();
+    let (succeeded, log) = world.act("pull_request", "plan-on-pull-request.yml", &["-e", event.to_str().unwrap()]);
+    assert!(succeeded, "{log}");
+    assert_says(&log, "SIGNING_KEY");
+    let (succeeded, dry) =
+        world.act("workflow_dispatch", "dispatch.yml", &["--input", "stack=production", "--input", "dry-run=true"]);
+    assert!(succeeded, "{dry}");
+    assert_says(&dry, "changed true, created 3, updated 0");
+    for log in [&log, &dry] {
+        assert_no_secret(log);
+    }
+    let writes: Vec<_> = world
+        .sandbox
+        .requests()
+        .into_iter()
+        .filter(|request| request.service == "github" && request.method != "GET")
+        .collect();
+    assert!(writes.is_empty(), "{writes:?}");
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn a_failure_fails_the_job_and_says_why() {
+    let world = World::new();
+    world.fill_the_tool_cache();
+    let (succeeded, log) =
+        world.act("workflow_dispatch", "dispatch.yml", &["--input", "stack=staging", "--input", "dry-run=false"]);
+    assert!(!succeeded, "{log}");
+    assert_says(&log, "staging");
+    assert_no_secret(&log);
+    assert_eq!(world.secrets(), []);
+}
