@@ -13,6 +13,7 @@ pub mod naming;
 pub mod nearest;
 pub mod placeholder;
 pub mod plan;
+pub mod policy;
 mod resolve;
 pub mod schema;
 mod shape;

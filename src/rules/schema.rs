@@ -13,6 +13,8 @@ use serde_json::Value as Json;
 
 use crate::base::target::{App, EntryKind};
 
+pub use super::plan::Visibility;
+
 /// Definition of SOPHIA's secrets: environments, secret groups, mappings, access policies and targets.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -252,27 +254,6 @@ pub struct RepositoriesEntry {
     #[serde(rename = "match")]
     #[schemars(length(min = 1))]
     pub pattern: Option<String>,
-}
-
-/// Which repositories of an organization can read its secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Visibility {
-    All,
-    Private,
-    Selected,
-}
-
-impl Visibility {
-    /// GitHub's word (github-api.md §1.3).
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Private => "private",
-            Self::Selected => "selected",
-        }
-    }
 }
 
 /// Settings of plan and sync.
