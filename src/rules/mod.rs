@@ -7,6 +7,7 @@ pub mod cost;
 pub mod definition;
 pub mod digest;
 pub mod dotenv;
+pub mod import;
 pub mod interval;
 pub mod ledger;
 pub mod naming;
