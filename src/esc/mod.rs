@@ -6,6 +6,8 @@ pub mod call;
 pub mod diagnostic;
 pub mod document;
 mod dynamic;
+pub mod edit;
+pub mod emit;
 pub mod envelope;
 pub mod eval;
 mod export;
@@ -17,5 +19,10 @@ pub mod provider;
 pub mod scalar;
 pub mod schema;
 pub mod spell;
+pub mod splice;
+pub mod stored;
 mod validate;
 pub mod value;
+
+#[cfg(test)]
+mod edit_tests;

@@ -1,0 +1,315 @@
+//! The static secrets of an environment's text: `fn::secret` with a string or with a ciphertext
+//! (esc-language.md §8).
+//!
+//! What is encrypted is the text of the scalar as YAML gives it, before ESC's own reading of `$`; that is
+//! what Pulumi Cloud does too.
+
+use zeroize::Zeroizing;
+
+use super::edit::{self, EditError};
+use super::emit;
+use super::path::{Path, Step};
+use super::scalar::{self, Scalar};
+use super::splice::Page;
+use crate::base::yaml::{self, Content, Mark, Node};
+
+/// How a static secret stands in the text.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Stored {
+    Plain(Zeroizing<String>),
+    /// ESC's envelope, base64.
+    Encrypted(String),
+}
+
+/// One `fn::secret` of a text.
+#[derive(Clone)]
+pub struct StaticSecret {
+    /// From the root of the document: `values.api.key`.
+    pub path: Path,
+    /// Where the call begins.
+    pub mark: Mark,
+    pub stored: Stored,
+}
+
+impl StaticSecret {
+    /// Encrypted secrets elsewhere than under `values` are left alone by every ESC.
+    #[must_use]
+    pub fn is_under_values(&self) -> bool {
+        matches!(self.path.steps.first(), Some(Step::Key(key)) if key.eq_ignore_ascii_case("values"))
+    }
+}
+
+/// Why the secrets of a text were not rewritten.
+#[derive(Debug, thiserror::Error)]
+pub enum RewriteError<E> {
+    #[error(transparent)]
+    Text(#[from] EditError),
+    /// One per secret that the callback refused.
+    #[error("some static secrets could not be converted")]
+    Secrets(Vec<E>),
+}
+
+/// The static secrets in the order of the text.
+///
+/// # Errors
+/// [`EditError::NotYaml`].
+pub fn find(text: &str) -> Result<Vec<StaticSecret>, EditError> {
+    let mut found = Vec::new();
+    if let Some(root) = yaml::parse(text).map_err(EditError::not_yaml)? {
+        walk(&root, &mut Vec::new(), &mut found);
+    }
+    Ok(found)
+}
+
+/// Rewrites the secrets for which `convert` answers another form. Everything else keeps its bytes, comments
+/// and layout; the result is read again and compared.
+///
+/// # Errors
+/// [`RewriteError`]: all refusals of `convert` at once, or a text that could not be rewritten.
+pub fn rewrite<E>(
+    text: &str,
+    mut convert: impl FnMut(&StaticSecret) -> Result<Option<Stored>, E>,
+) -> Result<String, RewriteError<E>> {
+    let (mark, body) = edit::split_mark(text);
+    let Some(root) = yaml::parse(body).map_err(EditError::not_yaml)? else { return Ok(text.to_owned()) };
+    let mut found = Vec::new();
+    walk(&root, &mut Vec::new(), &mut found);
+    let mut replacements = Vec::with_capacity(found.len());
+    let mut refusals = Vec::new();
+    for secret in &found {
+        match convert(secret) {
+            Ok(stored) => replacements.push(stored.map(|stored| new_node(&stored))),
+            Err(error) => refusals.push(error),
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(RewriteError::Secrets(refusals));
+    }
+    if replacements.iter().all(Option::is_none) {
+        return Ok(text.to_owned());
+    }
+    // Both walks meet the secrets in the same order as `walk` did.
+    let mut next = replacements.iter();
+    let splices = Page::new(body, Some(&root))
+        .replace_each(&root, &mut |node| stored(node).and_then(|_| next.next().cloned().flatten()))
+        .map_err(|obstacle| EditError::Obstacle { path: Path::default(), obstacle })?;
+    let edited = edit::splice_all(body, splices);
+    let mut meant = root;
+    put(&mut meant, &mut replacements.into_iter());
+    edit::confirm(&edited, Some(&meant), "fn::secret")?;
+    Ok(format!("{mark}{edited}"))
+}
+
+/// The static secret that `node` is, if it is one.
+fn stored(node: &Node) -> Option<Stored> {
+    let argument = only_value(node, "fn::secret")?;
+    if let Some(text) = string(argument) {
+        return Some(Stored::Plain(Zeroizing::new(text.to_owned())));
+    }
+    only_value(argument, "ciphertext").and_then(string).map(|envelope| Stored::Encrypted(envelope.to_owned()))
+}
+
+fn only_value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    match &node.content {
+        Content::Mapping(entries) => match entries.as_slice() {
+            [(name, value)] if name.scalar() == Some(key) => Some(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The text of a scalar that ESC takes for a string.
+fn string(node: &Node) -> Option<&str> {
+    match &node.content {
+        Content::Scalar { text, style } => match scalar::resolve(text, *style, node.tag.as_deref()) {
+            Ok(Scalar::Text(_)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn new_node(stored: &Stored) -> Node {
+    emit::entry(
+        "fn::secret",
+        match stored {
+            Stored::Plain(text) => emit::string(text),
+            Stored::Encrypted(envelope) => emit::entry("ciphertext", emit::string(envelope)),
+        },
+    )
+}
+
+fn walk(node: &Node, steps: &mut Vec<Step>, found: &mut Vec<StaticSecret>) {
+    if let Some(stored) = stored(node) {
+        found.push(StaticSecret { path: Path { steps: steps.clone() }, mark: node.span.start, stored });
+        return;
+    }
+    match &node.content {
+        Content::Scalar { .. } => {}
+        Content::Sequence(items) => {
+            for (index, item) in items.iter().enumerate() {
+                steps.push(Step::Index(index));
+                walk(item, steps, found);
+                steps.pop();
+            }
+        }
+        Content::Mapping(entries) => {
+            for (key, value) in entries {
+                steps.push(Step::Key(key.scalar().unwrap_or_default().to_owned()));
+                walk(value, steps, found);
+                steps.pop();
+            }
+        }
+    }
+}
+
+fn put(node: &mut Node, replacements: &mut dyn Iterator<Item = Option<Node>>) {
+    if stored(node).is_some() {
+        if let Some(Some(replacement)) = replacements.next() {
+            *node = replacement;
+        }
+        return;
+    }
+    match &mut node.content {
+        Content::Scalar { .. } => {}
+        Content::Sequence(items) => items.iter_mut().for_each(|item| put(item, replacements)),
+        Content::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| put(value, replacements)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Not a cipher: a form that a test can read.
+    fn coded(text: &str) -> String {
+        format!("x{}=", hex::encode(text))
+    }
+
+    fn decoded(text: &str) -> String {
+        String::from_utf8(hex::decode(&text[1..text.len() - 1]).unwrap()).unwrap()
+    }
+
+    fn encrypt(text: &str) -> String {
+        rewrite(text, |secret| {
+            Ok::<_, ()>(match &secret.stored {
+                Stored::Plain(plain) => Some(Stored::Encrypted(coded(plain))),
+                Stored::Encrypted(_) => None,
+            })
+        })
+        .unwrap()
+    }
+
+    fn decrypt(text: &str) -> String {
+        rewrite(text, |secret| {
+            Ok::<_, ()>(match &secret.stored {
+                Stored::Encrypted(envelope) if secret.is_under_values() => {
+                    Some(Stored::Plain(decoded(envelope).into()))
+                }
+                _ => None,
+            })
+        })
+        .unwrap()
+    }
+
+    const PLAIN: &str = "\
+# head
+imports: [base] # of all
+values:
+  api: # the keys
+    # the first
+    key:
+      fn::secret: hunter2 # changed in May
+    flow: {fn::secret: \"a b\"}
+    list:
+      - fn::secret: one
+      - {plain: 1, other: {fn::secret: 'it''s'}}
+      -   fn::secret: |
+            line 1
+            line 2
+
+  number:
+    fn::secret: 1234 # not a string: left alone
+  broken: {fn::secret: [a]}
+
+# tail
+";
+
+    #[test]
+    fn secrets_are_encrypted_where_they_stand() {
+        let expected = "\
+# head
+imports: [base] # of all
+values:
+  api: # the keys
+    # the first
+    key:
+      fn::secret: # changed in May
+        ciphertext: x68756e74657232=
+    flow: {fn::secret: {ciphertext: x612062=}}
+    list:
+      - fn::secret:
+          ciphertext: x6f6e65=
+      - {plain: 1, other: {fn::secret: {ciphertext: x69742773=}}}
+      -   fn::secret:
+            ciphertext: x6c696e6520310a6c696e6520320a=
+
+  number:
+    fn::secret: 1234 # not a string: left alone
+  broken: {fn::secret: [a]}
+
+# tail
+";
+        let encrypted = encrypt(PLAIN);
+        assert_eq!(encrypted.replace("\"<", "<").replace(">\"", ">"), expected.replace("\"<", "<").replace(">\"", ">"));
+        assert_eq!(encrypt(&encrypted), encrypted, "nothing is left to encrypt");
+        let plain =
+            |text: &str| find(text).unwrap().into_iter().map(|s| (s.path.to_string(), s.stored)).collect::<Vec<_>>();
+        assert!(plain(&decrypt(&encrypted)) == plain(PLAIN));
+        assert_eq!(
+            plain(PLAIN).into_iter().map(|(path, _)| path).collect::<Vec<_>>(),
+            [
+                "values.api.key",
+                "values.api.flow",
+                "values.api.list[0]",
+                "values.api.list[1].other",
+                "values.api.list[2]"
+            ]
+        );
+    }
+
+    #[test]
+    fn ciphertext_outside_values_is_left_alone() {
+        let text = "other: {fn::secret: {ciphertext: x79=}}\nvalues: {a: {fn::secret: {ciphertext: x7979=}}}\n";
+        assert_eq!(decrypt(text), "other: {fn::secret: {ciphertext: x79=}}\nvalues: {a: {fn::secret: yy}}\n");
+    }
+
+    #[test]
+    fn every_refusal_is_told() {
+        let refused = rewrite(PLAIN, |secret| Err::<Option<Stored>, _>(secret.path.to_string())).unwrap_err();
+        assert!(matches!(refused, RewriteError::Secrets(paths) if paths.len() == 5));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_goes_in_and_out(secret in "(?s).{0,60}", crlf: bool) {
+            let quoted = serde_json::to_string(&secret).unwrap();
+            let text = format!("values:\n  a: # c\n    fn::secret: {quoted}\n  b: [{{fn::secret: {quoted}}}] # d\n");
+            let text = if crlf { text.replace('\n', "\r\n") } else { text };
+            let back = decrypt(&encrypt(&text));
+            let secrets = find(&back).unwrap();
+            prop_assert_eq!(secrets.len(), 2);
+            for found in secrets {
+                prop_assert!(found.stored == Stored::Plain(secret.clone().into()), "{}", back);
+            }
+            prop_assert!(back.contains("# c") && back.contains("# d"));
+        }
+
+        #[test]
+        fn no_text_crashes(text in "(?s).{0,80}") {
+            let _ = find(&text);
+        }
+    }
+}
