@@ -26,8 +26,7 @@ pub fn answer(world: &mut World, call: &Call) -> Reply {
         ("PATCH", ["state"]) => done(body().and_then(|body| edit(world, body, call))),
         ("PUT" | "PATCH", ["github"]) => done(body().and_then(|body| {
             let github: GithubSeed = serde_json::from_value(body).map_err(|error| error.to_string())?;
-            world.github.apply(&github, call.now);
-            Ok(())
+            world.github.apply(&github, call.now)
         })),
         ("GET", ["requests"]) => Reply::json(200, json!(world.log.entries())),
         ("DELETE", ["requests"]) => {

@@ -1,14 +1,13 @@
-//! Evaluating a definition for the service.
-//!
-//! For now: plain values and `fn::secret` only; no imports, interpolation or functions.
+//! Evaluating a definition for the service: imports come from the same organization.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::esc::{Esc, Key};
-use crate::base::yaml::{self, Content as Yaml, Node, Style};
-use crate::esc::value::{Content, Range, Value};
+use crate::esc::diagnostic::Diagnostic;
+use crate::esc::eval::{self, Decrypter, Loaded, Loader, Mode};
+use crate::esc::provider::Providers;
 
 pub struct Evaluation {
     /// An Environment as the API gives it.
@@ -18,14 +17,44 @@ pub struct Evaluation {
     pub failed: bool,
 }
 
-/// Evaluates with secrets in clear.
-pub fn open(_esc: &Esc, key: &Key, text: &str) -> Evaluation {
-    evaluate(&key.2, text, true)
+struct Imports<'e> {
+    esc: &'e Esc,
+    organization: &'e str,
+}
+
+impl Loader for Imports<'_> {
+    /// `environment` is one of the project `default`, else `project/environment`; a version may follow `@`.
+    fn load(&mut self, name: &str) -> Result<Loaded, String> {
+        let (path, version) = name.split_once('@').unwrap_or((name, "latest"));
+        let (project, environment) = path.split_once('/').unwrap_or(("default", path));
+        let key = (self.organization.to_owned(), project.to_owned(), environment.to_owned());
+        let found = self.esc.environments.get(&key).and_then(|environment| environment.revision(version));
+        let text = found.map(|revision| revision.text.clone()).ok_or_else(|| "not found".to_owned())?;
+        Ok(Loaded { text, decrypter: Box::new(NoSecrets) })
+    }
+}
+
+struct NoSecrets;
+
+impl Decrypter for NoSecrets {
+    fn decrypt(&self, _envelope: &str) -> Result<String, String> {
+        Err("decrypting: the key is not known".to_owned())
+    }
+}
+
+/// Evaluates with secrets in clear. The answer has no `exprs`, which some SDKs cannot read (esc-api.md §8).
+pub fn open(esc: &Esc, key: &Key, text: &str) -> Evaluation {
+    let mut evaluation = evaluate(esc, key, text, Mode::Open);
+    if let Some(body) = evaluation.body.as_object_mut() {
+        body.remove("exprs");
+        body.remove("executionContext");
+    }
+    evaluation
 }
 
 /// Evaluates without opening anything.
-pub fn check(_esc: &Esc, key: &Key, text: &str, show_secrets: bool) -> Evaluation {
-    evaluate(&key.2, text, show_secrets)
+pub fn check(esc: &Esc, key: &Key, text: &str, show_secrets: bool) -> Evaluation {
+    evaluate(esc, key, text, Mode::Check { show_secrets })
 }
 
 /// The text with its static secrets in clear.
@@ -33,52 +62,14 @@ pub fn decrypted(text: &str) -> String {
     text.to_owned()
 }
 
-fn evaluate(name: &str, text: &str, show_secrets: bool) -> Evaluation {
-    let document = match yaml::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let range = Range { environment: name.to_owned(), begin: error.mark, end: error.mark };
-            let diagnostic = json!({"range": range.to_json(), "summary": error.message, "severity": "error"});
-            return Evaluation { body: json!({}), diagnostics: vec![diagnostic], failed: true };
-        }
-    };
-    let Some(values) = document.as_ref().and_then(|document| document.get("values")) else {
-        return Evaluation { body: json!({}), diagnostics: Vec::new(), failed: false };
-    };
-    let value = value(name, values, show_secrets);
-    let Content::Object(members) = &value.content else {
-        return Evaluation { body: json!({}), diagnostics: Vec::new(), failed: false };
-    };
-    let properties: Map<String, Json> = members.iter().map(|(key, member)| (key.clone(), member.to_json())).collect();
-    Evaluation { body: json!({"properties": properties}), diagnostics: Vec::new(), failed: false }
-}
-
-fn value(name: &str, node: &Node, show_secrets: bool) -> Value {
-    let content = match &node.content {
-        Yaml::Scalar { text, style: Style::Plain } => match text.as_str() {
-            "null" | "~" | "" => Content::Null,
-            "true" => Content::Bool(true),
-            "false" => Content::Bool(false),
-            text if text.parse::<serde_json::Number>().is_ok() => Content::Number(text.to_owned()),
-            text => Content::String(text.to_owned()),
-        },
-        Yaml::Scalar { text, .. } => Content::String(text.clone()),
-        Yaml::Sequence(items) => Content::List(items.iter().map(|item| value(name, item, show_secrets)).collect()),
-        Yaml::Mapping(_) if node.get("fn::secret").is_some() => {
-            let mut inner = node
-                .get("fn::secret")
-                .map_or_else(|| Value::plain(Content::Null), |inner| value(name, inner, show_secrets));
-            inner.secret = true;
-            inner.unknown = !show_secrets;
-            return inner;
-        }
-        Yaml::Mapping(entries) => {
-            let members = entries
-                .iter()
-                .filter_map(|(key, member)| Some((key.scalar()?.to_owned(), value(name, member, show_secrets))));
-            Content::Object(members.collect::<BTreeMap<_, _>>())
-        }
-    };
-    let defined = Range { environment: name.to_owned(), begin: node.span.start, end: node.span.end };
-    Value { defined, ..Value::plain(content) }
+fn evaluate(esc: &Esc, key: &Key, text: &str, mode: Mode) -> Evaluation {
+    let (organization, project, name) = key;
+    let name = if project.is_empty() { eval::ANONYMOUS } else { name };
+    let mut imports = Imports { esc, organization };
+    let evaluated = eval::evaluate(name, text, mode, &mut imports, &NoSecrets, &Providers::default(), &BTreeMap::new());
+    Evaluation {
+        failed: evaluated.has_errors(),
+        diagnostics: evaluated.diagnostics.iter().map(Diagnostic::to_json).collect(),
+        body: if evaluated.value.is_some() { evaluated.to_json() } else { json!({}) },
+    }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::exchange::{Call, Reply, whole_second};
+use super::exchange::{Call, Reply};
 use super::github_access::{Access, Grant, Need, error, not_found};
+use super::github_app::App as GithubApp;
 use super::github_entries::{listed, not_json, page};
 use super::github_repository::{Environment, Repository, account};
 use super::github_store::Store;
-use super::seed::{EnvironmentSeed, GithubSeed, RepositorySeed};
 use crate::base::target::{App, EntryKind};
 
 /// Whose a store is.
@@ -77,17 +76,33 @@ pub struct Organization {
     pub audit_log: Vec<Json>,
 }
 
+impl Organization {
+    fn show(&self, call: &Call) -> Json {
+        let mut shown = account(call, &self.login, 1, "Organization");
+        shown["url"] = json!(call.url(&["orgs", &self.login]));
+        shown["repos_url"] = json!(call.url(&["orgs", &self.login, "repos"]));
+        shown["avatar_url"] = json!(format!("https://avatars.githubusercontent.com/{}", self.login));
+        shown["description"] = Json::Null;
+        for time in ["created_at", "updated_at"] {
+            shown[time] = json!("2020-01-01T00:00:00Z");
+        }
+        shown
+    }
+}
+
 /// Everything that the loopback GitHub holds.
 #[derive(Default)]
 pub struct Github {
     /// By folded `owner/name`.
     pub repositories: BTreeMap<String, Repository>,
     /// Folded former names to folded names.
-    renamed: BTreeMap<String, String>,
+    pub renamed: BTreeMap<String, String>,
     /// By folded login.
     pub organizations: BTreeMap<String, Organization>,
-    user_secrets: Store,
+    pub user_secrets: Store,
     pub access: Access,
+    /// By app id.
+    pub apps: BTreeMap<u64, GithubApp>,
     last_id: u64,
 }
 
@@ -106,7 +121,7 @@ fn app_kind(app: &str, word: &str) -> Option<(App, EntryKind)> {
 }
 
 impl Github {
-    fn next_id(&mut self) -> u64 {
+    pub fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         1_000 + self.last_id
     }
@@ -167,6 +182,9 @@ impl Github {
 
     /// Answers one request.
     pub fn answer(&mut self, call: &Call) -> Reply {
+        if let Some(reply) = self.app_routes(call) {
+            return reply;
+        }
         let mut reply = match self.access.authenticate(call).and_then(|grant| {
             self.access.count(call)?;
             Ok(grant)
@@ -184,15 +202,23 @@ impl Github {
         match (method, segments.as_slice()) {
             ("GET", ["rate_limit"]) => self.access.rate_limit(call),
             ("GET", ["user"]) => Reply::json(200, account(call, &grant.login, 1, "User")),
+            ("POST", ["graphql"]) => self.graphql(call, grant),
+            ("GET", ["search", "repositories"]) => self.search(call, grant),
+            (_, ["installation", rest @ ..]) => self.installation(call, grant, rest),
+            ("GET", ["user", "repos"]) => self.repository_list(call, grant, None),
             (_, ["user", "codespaces", "secrets", rest @ ..]) => {
                 let address = Address { holder: Holder::User, app: App::Codespaces, kind: EntryKind::Secret };
                 self.guarded_entries(call, grant, &address, rest)
             }
             ("GET", ["orgs", login]) => match self.organizations.get(&login.to_ascii_lowercase()) {
-                Some(organization) => Reply::json(200, account(call, &organization.login, 1, "Organization")),
+                Some(organization) => Reply::json(200, organization.show(call)),
                 None => not_found(),
             },
-            ("GET", ["orgs", login, "repos"]) => self.organization_repositories(call, grant, login),
+            ("GET", ["orgs", login, "audit-log"]) => self.audit_log(call, grant, login),
+            ("GET", ["orgs", login, "repos"]) if !self.organizations.contains_key(&login.to_ascii_lowercase()) => {
+                not_found()
+            }
+            ("GET", ["orgs", login, "repos"]) => self.repository_list(call, grant, Some(login)),
             (_, ["orgs", login, app, kind, rest @ ..]) => match app_kind(app, kind) {
                 Some((app, kind)) if self.organizations.contains_key(&login.to_ascii_lowercase()) => {
                     let address = Address { holder: Holder::Organization((*login).to_owned()), app, kind };
@@ -220,6 +246,11 @@ impl Github {
 
     fn guarded_entries(&mut self, call: &Call, grant: &Grant, address: &Address, rest: &[&str]) -> Reply {
         let level = if call.method == http::Method::GET { "read" } else { "write" };
+        // Apps reach no Codespaces secrets but those of a repository, and not the key of those (github-api.md §3.1).
+        let of_repository = matches!(address.holder, Holder::Repository(_)) && rest != ["public-key"];
+        if address.app == App::Codespaces && !of_repository && grant.is_of_an_app() {
+            return error(403, "Resource not accessible by integration");
+        }
         let repository = match &address.holder {
             Holder::Repository(key) | Holder::Environment(key, _) => self.repositories.get(key),
             _ => None,
@@ -252,6 +283,9 @@ impl Github {
                 },
                 rest => self.environments(call, grant, key, rest),
             },
+            (_, ["issues", rest @ ..]) => self.issues(call, grant, key, rest),
+            ("GET", [app, "organization-secrets"]) => self.organization_view(call, grant, key, app, "secrets"),
+            ("GET", [app, "organization-variables"]) => self.organization_view(call, grant, key, app, "variables"),
             (_, [app, kind, rest @ ..]) => match app_kind(app, kind) {
                 Some((app, kind)) => {
                     let address = address(Holder::Repository(key.to_owned()), app, kind);
@@ -261,6 +295,18 @@ impl Github {
             },
             _ => not_found(),
         }
+    }
+
+    /// What the organization gives to a repository; offered for actions and agents only.
+    fn organization_view(&self, call: &Call, grant: &Grant, key: &str, app: &str, kind: &str) -> Reply {
+        let Some((app, kind)) = app_kind(app, kind).filter(|(app, _)| matches!(app, App::Actions | App::Agents)) else {
+            return not_found();
+        };
+        let address = Address { holder: Holder::Repository(key.to_owned()), app, kind };
+        if let Err(reply) = grant.require(&address.needs("read"), self.repositories.get(key)) {
+            return reply;
+        }
+        self.given_by_organization(call, key, app, kind)
     }
 
     /// `…/environments` and one of them.
@@ -303,13 +349,11 @@ impl Github {
         }
     }
 
-    fn organization_repositories(&self, call: &Call, grant: &Grant, login: &str) -> Reply {
-        if !self.organizations.contains_key(&login.to_ascii_lowercase()) {
-            return not_found();
-        }
+    /// Of an organization, or of whoever asks.
+    fn repository_list(&self, call: &Call, grant: &Grant, login: Option<&str>) -> Reply {
         let wanted = call.parameter("type").unwrap_or("all");
         let shown = self.repositories.values().filter(|repository| {
-            repository.owner.eq_ignore_ascii_case(login)
+            login.is_none_or(|login| repository.owner.eq_ignore_ascii_case(login))
                 && grant.sees(repository)
                 && match wanted {
                     "public" => repository.visibility == "public",
@@ -326,159 +370,6 @@ impl Github {
             None => reply,
         }
     }
-
-    /// Merges a seed: the start of a world, or an edit from outside.
-    pub fn apply(&mut self, seed: &GithubSeed, now: Timestamp) {
-        let now = whole_second(now);
-        if let Some(limits) = &seed.limits {
-            self.access.limits = limits.clone();
-        }
-        for (token, grant) in &seed.tokens {
-            match grant {
-                Some(grant) => self.access.grants.insert(token.clone(), Grant::new(grant)),
-                None => self.access.grants.remove(token),
-            };
-        }
-        for (name, repository) in &seed.repositories {
-            match repository {
-                Some(repository) => self.apply_repository(name, repository, now),
-                None => {
-                    self.repositories.remove(&name.to_ascii_lowercase());
-                }
-            }
-        }
-        let ids = self.ids();
-        let id_of = |name: &str| ids.get(&name.to_ascii_lowercase()).copied();
-        for (login, seed) in &seed.organizations {
-            let organization = self.organizations.entry(login.to_ascii_lowercase()).or_default();
-            organization.login.clone_from(login);
-            organization.audit_log.extend(seed.audit_log.iter().cloned());
-            for (app, entries) in &seed.secrets {
-                organization.secrets.entry(*app).or_default().apply(entries, true, now, &id_of);
-            }
-            for (app, entries) in &seed.variables {
-                organization.variables.entry(*app).or_default().apply(entries, true, now, &id_of);
-            }
-        }
-        self.user_secrets.apply(&seed.user_secrets, true, now, &id_of);
-    }
-
-    fn ids(&self) -> BTreeMap<String, u64> {
-        self.repositories.iter().map(|(key, repository)| (key.clone(), repository.id)).collect()
-    }
-
-    fn apply_repository(&mut self, full_name: &str, seed: &RepositorySeed, now: Timestamp) {
-        let Some((owner, name)) = full_name.split_once('/') else { return };
-        let key = full_name.to_ascii_lowercase();
-        for former in &seed.renamed_from {
-            self.renamed.insert(former.to_ascii_lowercase(), key.clone());
-        }
-        let id = self.next_id();
-        let fresh = seed.environments.keys().map(|name| (name.clone(), self.next_id() * 10)).collect::<Vec<_>>();
-        let repository = self.repositories.entry(key).or_insert_with(|| Repository {
-            id,
-            owner: owner.to_owned(),
-            name: name.to_owned(),
-            visibility: "private".to_owned(),
-            archived: false,
-            disabled: false,
-            fork: false,
-            has_issues: true,
-            topics: Vec::new(),
-            created: now,
-            secrets: BTreeMap::new(),
-            variables: BTreeMap::new(),
-            environments: BTreeMap::new(),
-            issues: Vec::new(),
-        });
-        if let Some(visibility) = &seed.visibility {
-            repository.visibility.clone_from(visibility);
-        }
-        if let Some(topics) = &seed.topics {
-            repository.topics = topics.iter().map(|topic| topic.to_lowercase()).collect();
-        }
-        repository.archived = seed.archived.unwrap_or(repository.archived);
-        repository.disabled = seed.disabled.unwrap_or(repository.disabled);
-        repository.fork = seed.fork.unwrap_or(repository.fork);
-        repository.has_issues = seed.has_issues.unwrap_or(repository.has_issues);
-        let nobody = |_: &str| None;
-        for (app, entries) in &seed.secrets {
-            repository.secrets.entry(*app).or_default().apply(entries, false, now, &nobody);
-        }
-        for (app, entries) in &seed.variables {
-            repository.variables.entry(*app).or_default().apply(entries, false, now, &nobody);
-        }
-        for (name, id) in fresh {
-            match &seed.environments[&name] {
-                Some(seed) => {
-                    let kept = repository.environments.entry(name.to_lowercase());
-                    apply_environment(kept.or_insert_with(|| Environment::new(id, &name, now)), seed, now);
-                }
-                None => {
-                    repository.environments.remove(&name.to_lowercase());
-                }
-            }
-        }
-    }
-
-    /// Everything in clear, in the shape of a seed.
-    #[must_use]
-    pub fn state(&self) -> Json {
-        let names: BTreeMap<u64, String> =
-            self.repositories.values().map(|repository| (repository.id, repository.full_name())).collect();
-        let name_of = |id: u64| names.get(&id).cloned();
-        let stores = |stores: &BTreeMap<App, Store>| {
-            let shown = stores.iter().filter(|(_, store)| !store.entries.is_empty());
-            Json::Object(shown.map(|(app, store)| (app.word().to_owned(), store.state(&name_of))).collect())
-        };
-        let mut repositories = Map::new();
-        for repository in self.repositories.values() {
-            let environments: Map<String, Json> = repository
-                .environments
-                .values()
-                .map(|one| {
-                    let shown = json!({
-                        "wait_timer": one.wait_timer, "prevent_self_review": one.prevent_self_review,
-                        "reviewers": one.reviewers, "deployment_branch_policy": one.deployment_branch_policy,
-                        "secrets": one.secrets.state(&name_of), "variables": one.variables.state(&name_of)
-                    });
-                    (one.name.clone(), shown)
-                })
-                .collect();
-            let shown = json!({
-                "id": repository.id, "visibility": repository.visibility, "archived": repository.archived,
-                "disabled": repository.disabled, "topics": repository.topics, "environments": environments,
-                "secrets": stores(&repository.secrets), "variables": stores(&repository.variables),
-                "issues": repository.issues
-            });
-            repositories.insert(repository.full_name(), shown);
-        }
-        let organizations: Map<String, Json> = self
-            .organizations
-            .values()
-            .map(|one| {
-                let shown = json!({"secrets": stores(&one.secrets), "variables": stores(&one.variables)});
-                (one.login.clone(), shown)
-            })
-            .collect();
-        json!({
-            "repositories": repositories, "organizations": organizations,
-            "user_secrets": self.user_secrets.state(&name_of)
-        })
-    }
-}
-
-fn apply_environment(kept: &mut Environment, seed: &EnvironmentSeed, now: Timestamp) {
-    kept.wait_timer = seed.wait_timer.unwrap_or(kept.wait_timer);
-    kept.prevent_self_review = seed.prevent_self_review.unwrap_or(kept.prevent_self_review);
-    if let Some(reviewers) = &seed.reviewers {
-        kept.reviewers.clone_from(reviewers);
-    }
-    if let Some(policy) = &seed.deployment_branch_policy {
-        kept.deployment_branch_policy.clone_from(policy);
-    }
-    kept.secrets.apply(&seed.secrets, false, now, &|_| None);
-    kept.variables.apply(&seed.variables, false, now, &|_| None);
 }
 
 /// A renamed repository: 301 for reads, 307 for the rest (github-api.md §1.0).

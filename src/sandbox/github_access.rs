@@ -46,10 +46,18 @@ impl Grant {
         Self {
             kind,
             login: seed.login.clone().unwrap_or_else(|| "octocat".to_owned()),
-            permissions: seed.permissions.clone(),
+            permissions: seed.permissions.clone().or_else(|| {
+                let few = || BTreeMap::from([("contents".to_owned(), "read".to_owned())]);
+                (kind == TokenKind::Workflow).then(few)
+            }),
             repositories: seed.repositories.as_ref().map(names),
             expires: seed.expires_at,
         }
+    }
+
+    #[must_use]
+    pub fn is_of_an_app(&self) -> bool {
+        matches!(self.kind, TokenKind::Installation | TokenKind::Workflow)
     }
 
     /// Whether the token is shown that the repository exists.
@@ -91,6 +99,12 @@ impl Grant {
         let accepted: Vec<String> = needs.iter().map(|(name, level)| format!("{name}={level}")).collect();
         Err(error(403, message).header("x-accepted-github-permissions", accepted.join(",")))
     }
+}
+
+/// What GitHub says when it is asked too fast.
+#[must_use]
+pub fn secondary_limit() -> Reply {
+    error(403, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
 }
 
 /// GitHub's plain error body; `status` is a text (github-api.md §1.0).
@@ -168,8 +182,7 @@ impl Access {
         }
         let cost = if matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS") { 1 } else { 5 };
         if self.limits.points.is_some_and(|limit| self.points.0 + cost > limit) {
-            let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-            return Err(error(403, message).header("retry-after", (self.points.1 - now).max(1).to_string()));
+            return Err(secondary_limit().header("retry-after", (self.points.1 - now).max(1).to_string()));
         }
         self.points.0 += cost;
         Ok(())

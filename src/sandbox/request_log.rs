@@ -47,6 +47,12 @@ impl RequestLog {
         }
     }
 
+    /// Requests that are being answered now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     #[must_use]
     pub fn entries(&self) -> &[Request] {
         &self.entries

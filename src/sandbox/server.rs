@@ -21,6 +21,7 @@ use super::esc::Esc;
 use super::exchange::{Call, Content, Reply};
 use super::faults::{Cut, Effect, Faults};
 use super::github::Github;
+use super::github_access::secondary_limit;
 use super::listener::{Connection, LoopbackListener};
 use super::request_log::{Request, RequestLog};
 use super::seed::{EscTokenSeed, Seed, TokenSeed};
@@ -71,7 +72,7 @@ pub struct World {
 
 impl World {
     pub fn apply(&mut self, seed: &Seed, now: Timestamp) -> Result<(), String> {
-        self.github.apply(&seed.github, now);
+        self.github.apply(&seed.github, now)?;
         self.esc.apply(&seed.esc, now)
     }
 
@@ -266,6 +267,9 @@ async fn answer(
         segments.drain(..2);
         base.push_str("/api/v3");
     }
+    if service == "github" && segments.iter().take(2).eq(["api", "graphql"].iter()) {
+        segments.drain(..1);
+    }
     let service = if segments.first().is_some_and(|first| first == "_actions") { "id-token" } else { service };
     let method = parts.method.to_string();
     let mut call = Call {
@@ -328,7 +332,14 @@ fn outcome(
             }
             reply
         }
-        None if service == "github" => world.github.answer(call),
+        None if service == "github" => {
+            let most = world.github.access.limits.concurrent;
+            if most.is_some_and(|most| world.log.in_flight() > most) {
+                secondary_limit()
+            } else {
+                world.github.answer(call)
+            }
+        }
         None => world.esc.answer(call),
     };
     fault.alter(&mut reply);
