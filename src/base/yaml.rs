@@ -158,6 +158,13 @@ impl Builder<'_> {
 
     fn node(&mut self, event: Event<'static>, span: saphyr_parser::Span, depth: usize) -> Result<Node, YamlError> {
         let mut span = self.span(&span);
+        if let Event::Scalar(text, style, ..) = &event {
+            span.start = match style {
+                ScalarStyle::Literal | ScalarStyle::Folded => self.block_header(span.start),
+                ScalarStyle::Plain if text.is_empty() => self.behind_indicator(span.start),
+                _ => span.start,
+            };
+        }
         if depth > DEEPEST {
             return Err(YamlError { message: format!("nested more than {DEEPEST} levels deep"), mark: span.start });
         }
@@ -179,6 +186,7 @@ impl Builder<'_> {
                 (joined(tag), Content::Scalar { text: text.into_owned(), style })
             }
             Event::SequenceStart(_, tag) => {
+                span.start = self.dash(span.start);
                 let mut items = Vec::new();
                 loop {
                     match self.inner(span.start)? {
@@ -216,6 +224,57 @@ impl Builder<'_> {
         Ok(Node { span, tag, content })
     }
 
+    /// Where a sequence begins. Of one that is not indented below its key the parser reports the first item;
+    /// its dash then stands before that, on the same line.
+    fn dash(&self, start: Mark) -> Mark {
+        let text = self.bytes.text;
+        let rest = text.get(start.byte..).unwrap_or_default();
+        if rest.starts_with('[') || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n']))
+        {
+            return start;
+        }
+        let before = text.get(..start.byte).unwrap_or_default().trim_end_matches([' ', '\t']);
+        match before.strip_suffix('-') {
+            Some(before) => {
+                let ahead = start.byte - before.len();
+                Mark { line: start.line, column: start.column.saturating_sub(ahead).max(1), byte: before.len() }
+            }
+            None => start,
+        }
+    }
+
+    /// Where a block scalar begins: at its `|` or `>`. The parser reports the first line of the content.
+    fn block_header(&self, start: Mark) -> Mark {
+        let before = self.bytes.text.get(..start.byte).unwrap_or_default().trim_end();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.get(line_start..).unwrap_or_default();
+        let header = line.char_indices().position(|(at, letter)| {
+            let rest = line.get(at + 1..).unwrap_or_default();
+            let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit() || matches!(letter, '+' | '-'));
+            let stands_alone = line.get(..at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']));
+            matches!(letter, '|' | '>')
+                && stands_alone
+                && (rest.trim().is_empty() || rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'))
+        });
+        let Some(column) = header else { return start };
+        let byte = line_start + line.char_indices().nth(column).map_or(0, |(at, _)| at);
+        let below = self.bytes.text.get(byte..start.byte).map_or(0, |text| text.matches('\n').count());
+        Mark { line: start.line.saturating_sub(below), column: column + 1, byte }
+    }
+
+    /// Where an empty value stands: right behind the `:` or `-` that announces it.
+    fn behind_indicator(&self, at: Mark) -> Mark {
+        let (before, rest) = self.bytes.text.split_at_checked(at.byte).unwrap_or_default();
+        if rest.starts_with(':') {
+            return Mark { line: at.line, column: at.column + 1, byte: at.byte + 1 };
+        }
+        let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
+        if before.ends_with('\n') || at.column <= blanks {
+            return at;
+        }
+        Mark { line: at.line, column: at.column - blanks, byte: at.byte - blanks }
+    }
+
     fn inner(&mut self, start: Mark) -> Result<(Event<'static>, saphyr_parser::Span), YamlError> {
         self.next()?.ok_or_else(|| YamlError { message: "unexpected end of the document".into(), mark: start })
     }
@@ -251,6 +310,26 @@ mod tests {
         assert_eq!(name.content, Content::Scalar { text: "wört".into(), style: Style::SingleQuoted });
         let Content::Sequence(items) = &node.get("list").unwrap().content else { panic!("a list") };
         assert_eq!((items[0].span.start.line, items[0].span.start.column), (4, 5));
+    }
+
+    #[test]
+    fn block_scalars_begin_at_their_header_and_empty_values_behind_the_indicator() {
+        let start = |text: &str| parse(text).unwrap().unwrap().get("k").unwrap().span.start;
+        assert_eq!(start("a: 1\nk: |\n  x\n"), Mark { line: 2, column: 4, byte: 8 });
+        assert_eq!(start("k: >-2 # a | b\n\n   x\n"), Mark { line: 1, column: 4, byte: 3 });
+        assert_eq!(start("k:\nb: 1\n"), Mark { line: 1, column: 3, byte: 2 });
+        let list = parse("- \n- a\n").unwrap().unwrap();
+        let Content::Sequence(items) = list.content else { panic!("a list") };
+        assert_eq!(items[0].span.start, Mark { line: 1, column: 2, byte: 1 });
+    }
+
+    #[test]
+    fn a_sequence_begins_at_its_first_dash() {
+        for text in ["k:\n- a\n- b\n", "k:\n-   x: 1\n", "k:\n- -1\n"] {
+            let start = parse(text).unwrap().unwrap().get("k").unwrap().span.start;
+            assert_eq!(start, Mark { line: 2, column: 1, byte: 3 }, "{text}");
+        }
+        assert_eq!(parse("k: [a]\n").unwrap().unwrap().get("k").unwrap().span.start.column, 4);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::eval::{Evaluator, Mode};
 use super::expression::Builtin;
-use super::graph::{Content, Exhausted, ExprId, Mark, Val, ValueId};
+use super::graph::{Content, Exhausted, ExprId, Mark, ValueId};
 use super::schema::{self, SchemaId};
 use super::value::{self, Value};
 
@@ -306,12 +306,17 @@ impl Evaluator<'_> {
     fn pass_through(&mut self, id: ExprId, value: ValueId) -> Given<ValueId> {
         let (unknown, secret) = (self.graph.contains(value, Mark::Unknown)?, self.graph.contains(value, Mark::Secret)?);
         let schema = if unknown { self.graph.schema_of(value)? } else { schema::ANY };
+        let based = self.graph[id].base.is_some();
         // A merge would reach the members that the argument shares with the result.
-        let value = if self.graph[id].base.is_some() { self.graph.copy(value)? } else { value };
+        let value = if based { self.graph.copy(value)? } else { value };
         let (content, depth) = (self.graph[value].content.clone(), self.graph[value].depth);
-        let passed =
-            Val { def: id, base: None, content, unknown, secret, last_word: false, rotate_only: false, schema, depth };
-        Ok(self.graph.add(passed))
+        let passed = self.graph.known(id, content);
+        let made = &mut self.graph[passed];
+        (made.unknown, made.secret, made.schema, made.depth) = (unknown, secret, schema, depth);
+        if based {
+            self.graph.show_own_members(passed)?;
+        }
+        Ok(passed)
     }
 
     fn validate_call(&mut self, id: ExprId, schema: ExprId, value: ExprId) -> Given<ValueId> {

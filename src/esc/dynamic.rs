@@ -53,7 +53,9 @@ impl Evaluator<'_> {
         let inputs = self.typed(inputs, accept)?;
         let state = self.typed(state, accept_state)?;
         let rotates = self.rotates(id);
-        let observed = if matches!(self.mode, Mode::Rotate { .. }) { Mark::Unknown } else { Mark::ObservableUnknown };
+        // Only the root document is ever rotated.
+        let rotating = matches!(self.mode, Mode::Rotate { .. }) && self.graph[id].document == 0;
+        let observed = if rotating { Mark::Unknown } else { Mark::ObservableUnknown };
         let (Some(rotator), Some(inputs), Some(state)) = (rotator, inputs, state) else {
             return Ok(self.not_evaluated(id, output, rotates));
         };

@@ -351,7 +351,8 @@ impl<'a> Evaluator<'a> {
             mine.insert(Rc::from(import.name.as_str()), value);
             if import.merge {
                 let base = self.scopes[id as usize].base;
-                let value = if base.is_some() { self.graph.copy(value)? } else { value };
+                let shared = base.is_none() && !self.graph.own_members;
+                let value = if shared { value } else { self.graph.copy(value)? };
                 self.graph.merge(value, base)?;
                 self.scope_mut(id, |scope| scope.base = Some(value));
             }
@@ -565,7 +566,7 @@ impl<'a> Evaluator<'a> {
     fn symbol(&mut self, id: ExprId, steps: &[Step], accept: SchemaId) -> Given<ValueId> {
         let found = self.access(id, steps, accept)?;
         // A merge would change the copy and everything in it; without one, the parts can be shared.
-        let copy = if self.graph[id].base.is_some() {
+        let copy = if self.graph[id].base.is_some() || self.graph.own_members {
             self.graph.copy(found)?
         } else {
             let value = Val { rotate_only: false, ..self.graph[found].clone() };

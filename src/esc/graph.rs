@@ -112,6 +112,8 @@ pub struct Val {
     pub last_word: bool,
     /// Whether only a rotation may see it.
     pub rotate_only: bool,
+    /// Whether [`Graph::members`] are the own ones only, see there.
+    pub own_members: bool,
     /// What an unknown value may turn out to be; not kept for known ones.
     pub schema: SchemaId,
     pub depth: u16,
@@ -141,6 +143,8 @@ pub struct Graph {
     values: Vec<Val>,
     pub schemas: Schemas,
     pub budget: u64,
+    /// Whether any value shows its own members only; a copy of it shows all of them.
+    pub own_members: bool,
 }
 
 impl std::ops::Index<ExprId> for Graph {
@@ -173,7 +177,7 @@ impl std::ops::IndexMut<ValueId> for Graph {
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { nodes: Vec::new(), values: Vec::new(), schemas: Schemas::default(), budget: BUDGET }
+        Self { nodes: Vec::new(), values: Vec::new(), schemas: Schemas::default(), budget: BUDGET, own_members: false }
     }
 }
 
@@ -205,9 +209,9 @@ impl Graph {
             _ => None,
         };
         let depth = deepest.map_or(0, |depth| depth.saturating_add(1));
-        let (unknown, secret, last_word, rotate_only) = (false, false, false, false);
-        let schema = schema::ANY;
-        self.add(Val { def, base: None, content, unknown, secret, last_word, rotate_only, schema, depth })
+        let (unknown, secret, last_word, rotate_only, own_members) = (false, false, false, false, false);
+        let (base, schema) = (None, schema::ANY);
+        self.add(Val { def, base, content, unknown, secret, last_word, rotate_only, own_members, schema, depth })
     }
 
     pub fn unknown(&mut self, def: ExprId, schema: SchemaId) -> ValueId {
@@ -247,13 +251,16 @@ impl Graph {
 
     /// The merged members of an object: its own, then those of its bases, as far as they are objects.
     ///
+    /// **The result of `fn::final` and `fn::validate` over an imported object shows its own members only**,
+    /// although an access finds those of the base, and a copy shows them all. ESC does so.
+    ///
     /// # Errors
     /// [`Exhausted`].
     pub fn members(&mut self, id: ValueId) -> Result<Rc<BTreeMap<Rc<str>, ValueId>>, Exhausted> {
         let Content::Object(own) = &self[id].content else { return Ok(Rc::default()) };
         let own = own.clone();
         let mut merged: Option<BTreeMap<Rc<str>, ValueId>> = None;
-        let mut base = self[id].base;
+        let mut base = self[id].base.filter(|_| !self[id].own_members);
         while let Some(under) = base {
             let Content::Object(entries) = &self[under].content else { break };
             let entries = entries.clone();
@@ -351,7 +358,7 @@ impl Graph {
         self.spend(1)?;
         let mut copy = self[id].clone();
         // A copy of what only a rotation may see is an ordinary value.
-        copy.rotate_only = false;
+        (copy.rotate_only, copy.own_members) = (false, false);
         let place = self.add(copy.clone());
         copies.insert(id, place);
         copy.content = match copy.content {
@@ -376,6 +383,20 @@ impl Graph {
         }
         self[place] = copy;
         Ok(place)
+    }
+
+    /// Makes a value and what hangs below it show own members only.
+    ///
+    /// # Errors
+    /// [`Exhausted`].
+    pub fn show_own_members(&mut self, id: ValueId) -> Result<(), Exhausted> {
+        self.spend(1)?;
+        (self.own_members, self[id].own_members) = (true, true);
+        match self[id].content.clone() {
+            Content::List(items) => items.iter().try_for_each(|item| self.show_own_members(*item)),
+            Content::Object(entries) => entries.values().try_for_each(|entry| self.show_own_members(*entry)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the value or anything in it bears the mark.
