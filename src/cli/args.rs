@@ -54,6 +54,8 @@ pub struct Global {
 pub enum Command {
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
+    /// Serve a loopback GitHub and Pulumi Cloud to try things on
+    Sandbox(super::sandbox::SandboxArgs),
     /// Make GitHub's secrets equal to what ESC holds
     Sync(SyncArgs),
 }

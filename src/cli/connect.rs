@@ -1,15 +1,33 @@
 //! Opens what a command works on: the GitHub client, the source of values, the definition.
 
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 
-use super::args::{GitHubArgs, Global};
+use super::args::{GitHubArgs, Global, SourceArgs};
+use super::door::Door;
 use super::environment::{self, Environment};
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
+use crate::io::esc_cloud::PulumiCloud;
+use crate::io::files;
 use crate::io::github_access::{Credential, GitHubAccess};
 use crate::io::github_app::AppCredentials;
 use crate::io::http::{self, HttpSettings};
 use crate::io::pace::PaceSettings;
+use crate::io::pulumi_login::{LoginSettings, OidcSettings, OidcTokenType, credentials_file};
+use crate::io::source::Source;
+use crate::rules::config;
+use crate::rules::definition::{Definition, Environment as Stack};
+
+/// The definition's name when none is given.
+const DEFINITION: &str = "pulumi-esc-environment.yaml";
+
+/// Bytes of the largest definition that is read.
+const LARGEST_DEFINITION: u64 = 4 << 20;
+
+/// Pulumi's public cloud.
+const PULUMI: &str = "https://api.pulumi.com";
 
 /// GitHub's public API.
 const GITHUB: &str = "https://api.github.com";
@@ -22,6 +40,95 @@ pub struct Session {
 }
 
 impl Session {
+    /// Loads the definition, with `--org` and `--project` laid over it; its warnings are told.
+    ///
+    /// # Errors
+    /// Every problem of the file at once.
+    pub fn definition(&self, door: &mut Door) -> Outcome<Definition> {
+        let path = self.definition_path()?;
+        let text = files::read_text(&path, LARGEST_DEFINITION)?;
+        let name = path.display().to_string();
+        let loaded = config::load(&name, &text).map_err(|problems| config::failure(&name, problems))?;
+        door.problems(&loaded.warnings);
+        loaded.definition.with_overrides(self.global.org.as_deref(), self.global.project.as_deref())
+    }
+
+    /// Where the definition lies: `--definition`, else the nearest one upwards.
+    ///
+    /// # Errors
+    /// `definition-missing` when there is none.
+    pub fn definition_path(&self) -> Outcome<PathBuf> {
+        if let Some(path) = &self.global.definition {
+            return Ok(path.clone());
+        }
+        if files::is_there(Path::new(DEFINITION)) {
+            return Ok(PathBuf::from(DEFINITION));
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        files::find_upwards(DEFINITION, &here).ok_or_else(|| {
+            Failure::usage("definition-missing", format!("there is no `{DEFINITION}` here or in a folder above"))
+                .hint("`sophia-secrets-sync init` writes one, and --definition FILE names another")
+        })
+    }
+
+    /// The stack that was asked for: `--stack`, else `PULUMI_STACK`, else the definition's default.
+    ///
+    /// # Errors
+    /// When none of them names a stack of the definition.
+    pub fn stack<'d>(&self, definition: &'d Definition) -> Outcome<&'d Stack> {
+        definition.stack(self.global.stack.as_deref().or_else(|| self.environment.get(environment::PULUMI_STACK)))
+    }
+
+    /// Where values come from: `--esc-url`, else `PULUMI_BACKEND_URL`, else Pulumi Cloud.
+    #[must_use]
+    pub fn esc_url<'s>(&'s self, args: &'s SourceArgs) -> &'s str {
+        args.esc_url.as_deref().or_else(|| self.environment.get(environment::PULUMI_BACKEND_URL)).unwrap_or(PULUMI)
+    }
+
+    /// Opens the source of values.
+    ///
+    /// # Errors
+    /// When the URL is none, or no token is found.
+    pub async fn source(&self, args: &SourceArgs) -> Outcome<Box<dyn Source>> {
+        let url = self.esc_url(args);
+        Ok(Box::new(PulumiCloud::connect(url, &self.pulumi_login(args)?).await?))
+    }
+
+    /// How a Pulumi token is found.
+    ///
+    /// # Errors
+    /// When a token in the environment is malformed.
+    pub fn pulumi_login(&self, args: &SourceArgs) -> Outcome<LoginSettings> {
+        let variable = |name| self.environment.get(name);
+        let token = |name: &'static str| {
+            variable(name)
+                .map(Token::new)
+                .transpose()
+                .map_err(|error| Failure::auth("token-malformed", format!("{name} does not hold a token")).cause(error))
+        };
+        let path = |name| variable(name).map(Path::new);
+        let oidc = match &args.oidc_organization {
+            None => None,
+            Some(organization) => Some(OidcSettings {
+                request_url: variable(environment::ACTIONS_ID_TOKEN_REQUEST_URL).map(str::to_owned),
+                request_token: token(environment::ACTIONS_ID_TOKEN_REQUEST_TOKEN)?,
+                organization: organization.clone(),
+                token_type: args.oidc_token_type.as_deref().and_then(OidcTokenType::from_word).unwrap_or_default(),
+                scope: args.oidc_scope.clone(),
+                expiration_seconds: args.oidc_expiration,
+            }),
+        };
+        Ok(LoginSettings {
+            given: token(environment::PULUMI_ACCESS_TOKEN)?,
+            credentials_file: credentials_file(
+                path(environment::PULUMI_CREDENTIALS_PATH),
+                path(environment::PULUMI_HOME),
+                path(environment::HOME),
+            ),
+            oidc,
+        })
+    }
+
     /// Opens GitHub with the credential of the environment. A `token` that came from elsewhere (an ESC
     /// path) wins.
     ///

@@ -6,7 +6,10 @@ pub mod connect;
 pub mod door;
 pub mod environment;
 pub mod job;
+pub mod progress;
 pub mod run;
+pub mod sandbox;
+pub mod sync;
 
 use std::path::PathBuf;
 use std::time::Duration;

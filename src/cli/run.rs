@@ -83,14 +83,16 @@ fn run(cli: Cli, environment: Environment, mut door: Door) -> u8 {
     door.finish(code)
 }
 
-async fn dispatch(command: Command, _session: &Session, _door: &mut Door) -> Outcome<u8> {
+async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outcome<u8> {
     match command {
-        Command::Plan(_) | Command::Sync(_) => Err(Failure::unexpected("not-yet", "being built")),
+        Command::Plan(args) => super::sync::plan(args, session, door).await,
+        Command::Sandbox(args) => super::sandbox::serve(args, session, door).await,
+        Command::Sync(args) => super::sync::sync(args, session, door).await,
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 

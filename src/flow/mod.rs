@@ -1,3 +1,8 @@
 //! Floor 4: one file per command noun; orchestrates, prints nothing.
 
+pub mod apply;
 pub mod audit;
+pub mod context;
+pub mod observe;
+pub mod sync;
+pub mod targets;

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::github::GitHub;
 use super::github_app::{AppCredentials, installation_token};
-use super::pace::{Pace, PaceSettings, Usage};
+use super::pace::{Pace, PaceSettings};
 use crate::base::error::Outcome;
 use crate::base::secret::Token;
 use crate::base::target::Scope;
+use crate::rules::cost::Usage;
 
 /// How long an installation token is used; GitHub lets it live an hour (github-api.md §1.10).
 const TOKEN_AGE: Duration = Duration::from_secs(50 * 60);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::rules::cost::POINTS_PER_MINUTE;
+use crate::rules::cost::{POINTS_PER_MINUTE, Usage};
 
 /// How a client paces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +28,6 @@ impl Default for PaceSettings {
     fn default() -> Self {
         Self { limited: true, concurrency: 16, max_wait: Duration::from_secs(900) }
     }
-}
-
-/// What a run really used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    pub requests: u64,
-    pub writes: u64,
-    pub points: u64,
-    pub retries: u64,
-    /// Milliseconds that requests waited for GitHub's limits.
-    pub waited_ms: u64,
 }
 
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod runner;
+pub mod sync;
 
 use std::io::{self, Write};
 
@@ -59,3 +60,20 @@ pub const RED: Style = AnsiColor::Red.on_default();
 pub const DIM: Style = Style::new().dimmed();
 /// Bold, for headings.
 pub const BOLD: Style = Style::new().bold();
+
+/// Text for a Markdown cell or heading: nothing in it is read as markup or ends the cell.
+#[must_use]
+pub fn markdown_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '`' | '*' | '_' | '|' | '<' | '>' | '[' | ']' | '#' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            '\n' | '\r' => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -14,6 +14,17 @@ pub const WRITE_POINTS: u64 = 5;
 /// Writes between two saves of the ledger.
 pub const WRITES_PER_SAVE: usize = 25;
 
+/// What a run really used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    pub requests: u64,
+    pub writes: u64,
+    pub points: u64,
+    pub retries: u64,
+    /// Milliseconds that requests waited for GitHub's limits.
+    pub waited_ms: u64,
+}
+
 /// What applying `targets` costs on top of the `reads` already made for the plan.
 #[must_use]
 pub fn estimate(targets: &[TargetPlan], reads: u64, ledger: bool, concurrency: u64) -> Cost {

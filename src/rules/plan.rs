@@ -82,8 +82,10 @@ pub enum Reason {
     Size,
     /// More entries than GitHub takes, or more deletions than allowed.
     Limit,
-    /// ESC has no usable value, or two groups disagree.
+    /// ESC has no usable value.
     Missing,
+    /// Two groups yield different values under one name.
+    Conflict,
     /// The organization secret would be seen by more repositories than now.
     Visibility,
 }
@@ -103,6 +105,7 @@ impl Reason {
             Self::Size => "size",
             Self::Limit => "limit",
             Self::Missing => "missing",
+            Self::Conflict => "conflict",
             Self::Visibility => "visibility",
         }
     }

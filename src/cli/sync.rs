@@ -1,0 +1,234 @@
+//! `plan` and `sync`: from arguments to the report.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value as Json;
+
+use super::args::{PlanArgs, RunArgs, SyncArgs};
+use super::connect::Session;
+use super::door::Door;
+use super::progress::Progress;
+use crate::base::error::{Failure, FailureKind, Outcome};
+use crate::flow::apply;
+use crate::flow::context::Context;
+use crate::flow::sync::{self, Prepared, Request};
+use crate::flow::targets::Asked;
+use crate::io::files;
+use crate::report::Report;
+use crate::report::sync::SyncReport;
+use crate::rules::definition::Definition;
+use crate::rules::digest::StoredStep;
+use crate::rules::outcome::{Outcomes, StepOutcome};
+use crate::rules::plan::{Plan, Prune};
+
+/// Exit code for "there are differences".
+const DIFFERENCES: u8 = 10;
+
+/// Bytes of the largest stored plan that is read.
+const LARGEST_PLAN: u64 = 64 << 20;
+
+/// Runs `plan`.
+///
+/// # Errors
+/// Everything that makes a plan impossible, and a refused step.
+pub async fn plan(args: PlanArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let run = Run::start(session, door, &args.run, false).await?;
+    let plan = &run.prepared.plan;
+    let report = SyncReport { command: "plan", plan, outcomes: None };
+    if let Some(out) = &args.out {
+        files::write_private(out, format!("{:#}\n", report.json()).as_bytes())?;
+    }
+    match args.shards {
+        Some(shards) => door.data(matrix(plan, u64::from(shards)).as_bytes()),
+        None => door.report(&report),
+    }
+    door.problems(&plan.warnings);
+    sync::refuse(plan)?;
+    Ok(if args.run.exit_code && plan.changes() { DIFFERENCES } else { 0 })
+}
+
+/// Runs `sync`: the same plan, then its steps.
+///
+/// # Errors
+/// As [`plan`]; and nothing is written when the stored plan is no longer true.
+pub async fn sync(args: SyncArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let run = Run::start(session, door, &args.run, args.create_environments).await?;
+    let plan = &run.prepared.plan;
+    if let Some(path) = &args.plan {
+        let stored = StoredPlan::read(path)?;
+        sync::still_true(&stored.digest, stored.revision, &stored.steps, plan)?;
+    }
+    if args.dry_run || sync::refuse(plan).is_err() {
+        door.report(&SyncReport { command: "sync", plan, outcomes: None });
+        door.problems(&plan.warnings);
+        sync::refuse(plan)?;
+        return Ok(if args.run.exit_code && plan.changes() { DIFFERENCES } else { 0 });
+    }
+    let outcomes = run.apply(session, door).await;
+    door.report(&SyncReport { command: "sync", plan, outcomes: Some(&outcomes) });
+    door.problems(plan.warnings.iter().chain(&outcomes.problems));
+    end(plan, &outcomes, run.stop.load(Ordering::Relaxed))
+}
+
+/// The exit of a run that wrote: 0 when all was done, 5 when part of it was.
+fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
+    if outcomes.complete() {
+        return Ok(0);
+    }
+    let (failed, not_tried) = (outcomes.failed(), outcomes.not_tried());
+    let applied = outcomes.with_steps(plan).filter(|(_, _, outcome)| **outcome == StepOutcome::Applied).count();
+    let denied = outcomes.steps.iter().flatten().any(|outcome| {
+        matches!(outcome, StepOutcome::Failed { code, .. } if matches!(*code, "github-forbidden" | "github-unauthorized" | "github-not-found"))
+    });
+    let (kind, code) = match (applied, denied) {
+        (0, true) => (FailureKind::Auth, "sync-denied"),
+        (0, false) if !stopped => (FailureKind::Unexpected, "sync-failed"),
+        _ => (FailureKind::Partial, "sync-partial"),
+    };
+    let cause = if stopped { " because the run was interrupted" } else { "" };
+    Err(Failure::new(
+        kind,
+        code,
+        format!("{applied} steps were applied, {failed} failed, {not_tried} were not tried{cause}"),
+    )
+    .hint("run again: what was done is kept, and the next run does the rest"))
+}
+
+/// A plan in the making and what applying it takes.
+struct Run {
+    prepared: Prepared,
+    github: crate::io::github_access::GitHubAccess,
+    stop: Arc<AtomicBool>,
+}
+
+impl Run {
+    async fn start(session: &Session, door: &mut Door, args: &RunArgs, create_environments: bool) -> Outcome<Self> {
+        let definition = session.definition(door)?;
+        let stack = session.stack(&definition)?.clone();
+        let mut request = request(args, &definition, session.now);
+        request.create_environments = create_environments;
+        if args.github.github_token_path.is_none() {
+            // Says what is missing before ESC is asked for secrets.
+            session.github(&args.github, None)?;
+        }
+        let source = session.source(&args.source).await?;
+        let opened = sync::open(&definition, &stack, &*source).await?;
+        let token = match &args.github.github_token_path {
+            Some(path) => Some(opened.token_at(path)?),
+            None => None,
+        };
+        for candidate in &opened.values.desired.candidates {
+            if let Some(secret) = candidate.secret() {
+                door.mask(&candidate.name, secret);
+            }
+        }
+        let github = session.github(&args.github, token)?;
+        let stop = stop_on_interrupt();
+        let context = Context { github: &github, stop: &stop, tell: &|_| {} };
+        let prepared = sync::prepare(&context, &definition, &stack, opened.values, &request).await?;
+        Ok(Self { prepared, github, stop })
+    }
+
+    async fn apply(&self, session: &Session, door: &Door) -> Outcomes {
+        let progress = Progress::new(session.global.quiet, door.in_a_job());
+        let context = Context { github: &self.github, stop: &self.stop, tell: &|event| progress.tell(event) };
+        let outcomes = apply::apply(&context, &self.prepared).await;
+        progress.end();
+        outcomes
+    }
+}
+
+fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Request {
+    let after = args.fuses.prune_after.map(|after| i64::try_from(after.as_secs()).unwrap_or(i64::MAX));
+    Request {
+        asked: Asked {
+            apps: args.targets.apps.clone(),
+            repository: args.targets.repo.clone(),
+            environment: args.targets.github_environment.clone(),
+            organization: args.targets.github_org.clone(),
+            visibility: args.targets.visibility,
+            selected_repositories: args.targets.selected_repositories.clone(),
+            shard: args.shard,
+        },
+        groups: args.targets.groups.iter().cloned().collect::<BTreeSet<String>>(),
+        prune: Prune {
+            enabled: args.fuses.prune || definition.sync.prune,
+            max_delete: args.fuses.max_delete.unwrap_or(definition.sync.max_delete),
+            after_seconds: after,
+        },
+        allow_widening: args.fuses.allow_widening,
+        create_environments: false,
+        ledger: args.fuses.ledger.clone(),
+        now,
+    }
+}
+
+/// Sets a flag on the first interrupt; the second one ends the process at once.
+fn stop_on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        }
+    });
+    stop
+}
+
+/// The matrix of a workflow: the shards that have something to do.
+fn matrix(plan: &Plan, shards: u64) -> String {
+    let used: BTreeSet<u64> =
+        plan.targets.iter().map(|target| crate::rules::cost::shard_of(&target.target.scope, shards)).collect();
+    let include: Vec<Json> =
+        used.into_iter().map(|index| serde_json::json!({"shard": format!("{index}/{shards}")})).collect();
+    format!("{}\n", serde_json::json!({"include": include}))
+}
+
+/// What of a stored plan is compared with a fresh one.
+struct StoredPlan {
+    digest: String,
+    revision: Option<u64>,
+    steps: Vec<StoredStep>,
+}
+
+impl StoredPlan {
+    fn read(path: &Path) -> Outcome<Self> {
+        let text = files::read_text(path, LARGEST_PLAN)?;
+        let wrong = |cause: String| {
+            Failure::usage("plan-file", format!("`{}` is not a plan of this tool", path.display()))
+                .cause(cause)
+                .hint("make one with `plan --out FILE`")
+        };
+        let json: Json = serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("broken JSON at line {} column {}", error.line(), error.column())))?;
+        Self::from_json(&json).ok_or_else(|| wrong("it has no digest, or is of another version".to_owned()))
+    }
+
+    fn from_json(json: &Json) -> Option<Self> {
+        if json.get("schema_version")?.as_u64()? != u64::from(crate::report::sync::SCHEMA_VERSION) {
+            return None;
+        }
+        let text = |json: &Json, name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
+        let mut steps = Vec::new();
+        for target in json.get("targets")?.as_array()? {
+            let name = text(target, "target")?;
+            for step in target.get("steps")?.as_array()? {
+                steps.push(StoredStep {
+                    target: name.clone(),
+                    name: text(step, "name")?,
+                    kind: text(step, "kind")?,
+                    action: text(step, "action")?,
+                    reason: text(step, "reason")?,
+                    observed: text(step, "observed"),
+                });
+            }
+        }
+        let revision = json.get("source")?.get("revision").and_then(Json::as_u64);
+        Some(Self { digest: text(json, "digest")?, revision, steps })
+    }
+}

@@ -1,0 +1,30 @@
+//! What a command is given: the services, and the way to tell what is happening.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::io::github_access::GitHubAccess;
+use crate::rules::plan::Target;
+
+/// Something worth telling while a run goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// About to delete: said before it is done.
+    Deleting { target: &'a Target, name: &'a str },
+    /// A step came to its end.
+    Stepped { done: usize, of: usize },
+}
+
+/// The services of a run.
+pub struct Context<'a> {
+    pub github: &'a GitHubAccess,
+    /// Set when the user interrupts: no further step is begun, and what was done is recorded.
+    pub stop: &'a AtomicBool,
+    pub tell: &'a (dyn Fn(Event<'_>) + Sync),
+}
+
+impl Context<'_> {
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
