@@ -119,7 +119,7 @@ fn plain(text: &str) -> String {
 }
 
 /// `text` for a cell of a Markdown table.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     plain(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
 }
 
@@ -217,7 +217,7 @@ pub struct AuditVerifyReport {
 }
 
 impl AuditVerifyReport {
-    fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         let Verification { lines, findings, .. } = &self.verification;
         let lines = if *lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") };
         match findings.len() {
@@ -228,7 +228,7 @@ impl AuditVerifyReport {
     }
 
     /// What the check could and could not see.
-    fn reach(&self) -> String {
+    pub fn reach(&self) -> String {
         match (self.anchors, self.verification.anchored) {
             (0, _) => "no anchor was given: a trail that was written anew with its head file would look whole".into(),
             (anchors, anchored) => format!("{anchored} of {anchors} anchors stand in the trail"),

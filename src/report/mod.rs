@@ -1,6 +1,7 @@
 //! Floor 2: results as bytes, on a given writer. No type here can hold a secret value.
 
 pub mod audit;
+pub mod evidence;
 pub mod runner;
 pub mod sync;
 

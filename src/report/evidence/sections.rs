@@ -1,0 +1,322 @@
+//! The sections of the HTML report.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::chart::{Axis, columns, meter, timeline};
+use super::html::{escaped, heading, sentence, state, table};
+use super::{CONTROLS, Evidence, EvidenceEntry, Presence, counted, date};
+use crate::report::audit::AuditEvent;
+
+/// Bars of the rotation chart; the table of the inventory has every entry.
+const MOST_BARS: usize = 60;
+
+/// Rows of changes that are shown, the newest.
+const MOST_CHANGES: usize = 2000;
+
+pub fn inventory(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "inventory", "Inventory")?;
+    let rows: Vec<String> = evidence
+        .coverage()
+        .iter()
+        .map(|row| {
+            let says = format!("{}, {}, {}: {} of {} are there", row.group, row.stack, row.target, row.present, row.expected);
+            format!(
+                "<th scope=\"row\" class=\"name\">{}</th><td>{}</td><td class=\"name\">{}</td><td class=\"number\">{}/{}</td><td>{}</td>",
+                escaped(&row.group),
+                escaped(&row.stack),
+                escaped(&row.target),
+                row.present,
+                row.expected,
+                meter(row.present, row.expected, &says)
+            )
+        })
+        .collect();
+    table(to, "Coverage by group, stack and target", &["Group", "Stack", "Target", "#There", "Share"], &rows)?;
+    let rows: Vec<String> = evidence.entries.iter().map(|entry| entry_row(entry, evidence)).collect();
+    table(
+        to,
+        "Every secret and variable that the definition asks for",
+        &["Name", "Kind", "Group", "Stack", "Target", "There", "Last change", "Due", "Rotation", "Owner"],
+        &rows,
+    )?;
+    writeln!(to, "</section>")
+}
+
+fn entry_row(entry: &EvidenceEntry, evidence: &Evidence) -> String {
+    let class = match entry.presence {
+        Presence::Delivered => "",
+        Presence::Missing => " class=\"failed\"",
+        Presence::EditedOutside | Presence::NotTracked | Presence::Unknown => " class=\"open\"",
+    };
+    let changed = match (entry.changed, entry.changed_source) {
+        (Some(changed), Some(source)) => format!("{} <span class=\"soft\">({})</span>", date(changed), source.word()),
+        (Some(changed), None) => date(changed),
+        (None, _) => "unknown".to_owned(),
+    };
+    format!(
+        "<th scope=\"row\" class=\"name\"><code>{}</code></th><td>{}</td><td>{}</td><td>{}</td><td class=\"name\">{}</td><td{class}>{}</td><td>{changed}</td><td class=\"day\">{}</td><td>{}</td><td>{}</td>",
+        escaped(&entry.name),
+        escaped(&entry.kind),
+        escaped(&entry.group),
+        escaped(&entry.stack),
+        escaped(&entry.target),
+        entry.presence.word(),
+        entry.due.map(date).unwrap_or_default(),
+        state(entry.standing(evidence.generated)),
+        escaped(entry.owner.as_deref().unwrap_or("nobody")),
+    )
+}
+
+pub fn rotation(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "rotation", "Rotation")?;
+    let entries = evidence.by_urgency();
+    if entries.is_empty() {
+        writeln!(to, "<p>Nothing has a rotation schedule.</p>")?;
+    } else {
+        let shown: Vec<&EvidenceEntry> = entries.iter().copied().take(MOST_BARS).collect();
+        let axis = Axis::of(&shown, evidence.generated);
+        writeln!(
+            to,
+            "<h3>Timeline</h3>\n<p>A bar runs from the last change to the day the next one is due; the dark line is today. {}</p>",
+            if entries.len() > shown.len() {
+                format!("Shown are the {} most urgent of {}.", shown.len(), entries.len())
+            } else {
+                String::new()
+            }
+        )?;
+        writeln!(
+            to,
+            "<div class=\"axis\" aria-hidden=\"true\"><span>{}</span><span>{}</span></div>\n<ol class=\"timeline\">",
+            date(axis.from),
+            date(axis.to)
+        )?;
+        for entry in shown {
+            writeln!(
+                to,
+                "<li><span class=\"name\"><code>{}</code> <span class=\"soft\">{}</span></span>{}{}</li>",
+                escaped(&entry.name),
+                escaped(&entry.stack),
+                timeline(entry, &axis),
+                state(entry.standing(evidence.generated))
+            )?;
+        }
+        writeln!(to, "</ol>")?;
+    }
+    let owners = evidence.overdue_by_owner();
+    writeln!(to, "<h3>Overdue, by owner</h3>")?;
+    if owners.is_empty() {
+        writeln!(to, "<p>Nothing is overdue.</p>")?;
+    }
+    let rows: Vec<String> = owners
+        .iter()
+        .map(|(owner, entries)| {
+            let names: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+            let names: Vec<String> = names.into_iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            let oldest = entries.iter().filter_map(|entry| entry.due).min().map(date).unwrap_or_default();
+            format!(
+                "<th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"day\">{oldest}</td><td>{}</td>",
+                escaped(owner),
+                entries.len(),
+                names.join(", ")
+            )
+        })
+        .collect();
+    if !rows.is_empty() {
+        table(to, "Overdue or never rotated", &["Owner", "#Deliveries", "Due since", "Names"], &rows)?;
+    }
+    writeln!(to, "</section>")
+}
+
+pub fn access(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "access", "Access")?;
+    let rule = if evidence.policies_bind {
+        "Access policies bind: what none of them grants is denied."
+    } else {
+        "No access policy is defined, so the tool denies nothing."
+    };
+    writeln!(to, "<p>{rule}</p>")?;
+    let stacks: BTreeSet<&str> = evidence.grants.iter().map(|grant| grant.stack.as_str()).collect();
+    let who: BTreeSet<(&str, &str, &str)> = evidence
+        .grants
+        .iter()
+        .map(|grant| (grant.identity.as_str(), grant.kind.as_str(), grant.group.as_str()))
+        .collect();
+    let rows: Vec<String> = who
+        .into_iter()
+        .map(|(identity, kind, group)| {
+            let cells: String = stacks
+                .iter()
+                .map(|stack| {
+                    let grant = evidence.grants.iter().find(|grant| {
+                        (grant.identity.as_str(), grant.kind.as_str(), grant.group.as_str(), grant.stack.as_str())
+                            == (identity, kind, group, *stack)
+                    });
+                    match grant {
+                        Some(grant) => {
+                            format!("<td><span class=\"met\">✔</span> by {}</td>", escaped(&grant.policies.join(", ")))
+                        }
+                        None => "<td class=\"soft\">no</td>".to_owned(),
+                    }
+                })
+                .collect();
+            format!(
+                "<th scope=\"row\" class=\"name\">{} <span class=\"soft\">({})</span></th><td>{}</td>{cells}",
+                escaped(identity),
+                escaped(kind),
+                escaped(group)
+            )
+        })
+        .collect();
+    if !rows.is_empty() {
+        let stacks: Vec<String> = stacks.iter().map(|stack| escaped(stack)).collect();
+        let columns: Vec<&str> = ["Identity", "Group"].into_iter().chain(stacks.iter().map(String::as_str)).collect();
+        table(to, "Who may have which group in which stack", &columns, &rows)?;
+    }
+    writeln!(to, "</section>")
+}
+
+pub fn changes(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "changes", "Changes in the period")?;
+    let changes: Vec<&AuditEvent> = evidence.changes().collect();
+    let failed =
+        changes.iter().filter(|event| event.outcome.as_deref().is_some_and(|outcome| outcome != "done")).count();
+    let days = evidence.days();
+    let says = format!(
+        "Changes per day from {} to {}: {}, {failed} of them not done",
+        date(evidence.since),
+        date(evidence.generated),
+        counted(changes.len(), "change")
+    );
+    writeln!(
+        to,
+        "<p>{}</p>\n{}\n<div class=\"ends\" aria-hidden=\"true\"><span>{}</span><span><span class=\"in-time\">■</span> done <span class=\"overdue\">■</span> not done</span><span>{}</span></div>",
+        escaped(&format!("{says}.")),
+        columns(&days, &says),
+        date(evidence.since),
+        date(evidence.generated)
+    )?;
+    let rows: Vec<String> = evidence.events.iter().rev().take(MOST_CHANGES).map(event_row).collect();
+    if rows.is_empty() {
+        writeln!(to, "<p>The trail of the period is empty.</p>")?;
+    } else {
+        let caption = if evidence.events.len() > rows.len() {
+            format!("The newest {} of {} events", rows.len(), evidence.events.len())
+        } else {
+            "Events, the newest first".to_owned()
+        };
+        table(to, &caption, &["Time (UTC)", "Actor", "Command", "Event", "Name", "Where", "Outcome"], &rows)?;
+    }
+    writeln!(to, "</section>")
+}
+
+fn event_row(event: &AuditEvent) -> String {
+    let text = |text: &Option<String>| escaped(text.as_deref().unwrap_or_default());
+    let outcome = match (&event.outcome, &event.error) {
+        (Some(outcome), Some(error)) => format!("{outcome} ({error})"),
+        (Some(outcome), None) => outcome.clone(),
+        (None, _) => String::new(),
+    };
+    let class = if event.outcome.as_deref().is_none_or(|outcome| outcome == "done") { "" } else { " class=\"failed\"" };
+    format!(
+        "<td class=\"day\">{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"name\"><code>{}</code></td><td class=\"name\">{}</td><td{class}>{}</td>",
+        event.time.strftime("%Y-%m-%d %H:%M:%S"),
+        escaped(&event.actor),
+        text(&event.command),
+        escaped(event.action.as_deref().unwrap_or(&event.event)),
+        text(&event.name),
+        text(&event.target),
+        escaped(&outcome)
+    )
+}
+
+pub fn trail(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "trail", "Audit trail")?;
+    match &evidence.trail {
+        None => writeln!(to, "<p class=\"open\">There is no audit trail.</p>")?,
+        Some(report) => {
+            let verification = &report.verification;
+            let (class, sign) = if verification.is_whole() { ("met", "✔") } else { ("failed", "✖") };
+            writeln!(
+                to,
+                "<p><span class=\"state {class}\">{sign}</span> <code>{}</code> is {}.</p>\n<p>Head: <code>{}</code></p>",
+                escaped(&report.path),
+                escaped(&report.sentence()),
+                verification.head
+            )?;
+            writeln!(to, "<p class=\"soft\">The check: {}.</p>", escaped(&report.reach()))?;
+            if !verification.findings.is_empty() {
+                let rows: Vec<String> = verification
+                    .findings
+                    .iter()
+                    .map(|finding| {
+                        format!("<td><code>{}</code></td><td>{}</td>", finding.code, sentence(&finding.message))
+                    })
+                    .collect();
+                table(to, "What is wrong with the trail", &["Code", "Finding"], &rows)?;
+            }
+        }
+    }
+    writeln!(to, "</section>")
+}
+
+pub fn limits(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "limits", "Limits of GitHub")?;
+    let rows: Vec<String> = evidence
+        .stores
+        .iter()
+        .map(|store| {
+            let free = store.limit.saturating_sub(store.used);
+            let says = format!("{}, {}s: {} of {} used", store.target, store.kind, store.used, store.limit);
+            let class = if free * 10 < store.limit { " open" } else { "" };
+            format!(
+                "<th scope=\"row\" class=\"name\">{}</th><td>{}s</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number{class}\">{free}</td><td>{}</td>",
+                escaped(&store.target),
+                escaped(&store.kind),
+                store.used,
+                store.limit,
+                meter(store.limit - free, store.limit.max(store.used + 1), &says)
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        writeln!(to, "<p>No target was read.</p>")?;
+    } else {
+        table(to, "How full every list is", &["Target", "Kind", "#Used", "#Limit", "#Left", "Share"], &rows)?;
+    }
+    writeln!(to, "</section>")
+}
+
+pub fn controls(to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "controls", "Controls")?;
+    writeln!(
+        to,
+        "<p>What this report is evidence for, by the names of the SOC 2 trust services criteria. It does not claim that a control is met.</p>"
+    )?;
+    let rows: Vec<String> = CONTROLS
+        .iter()
+        .map(|control| {
+            format!(
+                "<th scope=\"row\">{}</th><td>{}</td><td>{} (<a href=\"#{}\">section</a>)</td>",
+                control.id, control.name, control.shows, control.section
+            )
+        })
+        .collect();
+    table(to, "Evidence by control", &["Control", "Name", "Evidence"], &rows)?;
+    writeln!(to, "</section>")
+}
+
+pub fn unseen(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "unseen", "Not looked at")?;
+    if evidence.unseen.is_empty() {
+        writeln!(to, "<p>Everything that the report is about could be read.</p>")?;
+    } else {
+        let mut items = String::new();
+        for unseen in &evidence.unseen {
+            let _ = write!(items, "<li>{}</li>", sentence(unseen));
+        }
+        writeln!(to, "<ul>{items}</ul>")?;
+    }
+    writeln!(to, "</section>")
+}
