@@ -211,11 +211,14 @@ async fn an_environment_of_esc_is_made_written_opened_and_read() {
     assert_eq!((again.status, &again.json["code"]), (409, &json!(409)));
     let path = "/api/esc/environments/org/p/e";
     let read = http.pulumi(Method::GET, path, "", None).await;
-    let text = "values:\n  plain: 1\n  secret:\n    fn::secret: wört\n";
+    let text = "values:\n  plain: 1\n  secret:\n    fn::secret: \"wört\"\n";
     let stale = http.put_text(path, text, "\"0-0\"").await;
     assert_eq!((stale.status, &stale.json["code"]), (409, &json!(409)));
     let written = http.put_text(path, text, &read.header("etag")).await;
     assert_eq!((written.status, written.header("pulumi-esc-revision")), (200, "2".to_owned()));
+    let kept = http.pulumi(Method::GET, path, "", None).await;
+    assert!(kept.text.contains("ciphertext: ") && !kept.text.contains("wört"), "{}", kept.text);
+    assert_eq!(http.pulumi(Method::GET, &format!("{path}/decrypt"), "", None).await.text, text);
     let id = http.pulumi(Method::POST, &format!("{path}/open?duration=2h0m0s"), "", None).await.json["id"].clone();
     let opened = http.pulumi(Method::GET, &format!("{path}/open/{}", id.as_str().unwrap()), "", None).await.json;
     assert_eq!(opened["properties"]["secret"]["value"], "wört");
@@ -252,4 +255,77 @@ async fn a_job_exchanges_its_id_token() {
     let user = http.pulumi(Method::GET, "/api/user", token, None).await.json;
     assert_eq!(user["githubLogin"], "ops");
     assert_eq!(http.pulumi(Method::GET, "/api/esc/environments/other", token, None).await.status, 404);
+}
+
+#[tokio::test]
+async fn imports_are_found_and_what_is_wrong_is_said_with_its_place() {
+    let (_running, http) = world(json!({"esc": {"environments": {
+        "o/default/base": "values:\n  a: { fn::secret: deep }\n",
+        "o/p/e": "imports: [base, p/none]\nvalues:\n  b: ${a}\n  c: ${nothing.here}\n",
+        "o/p/good": "imports: [base]\nvalues:\n  b: x-${a}\n"
+    }}}))
+    .await;
+    let broken = http.pulumi(Method::POST, "/api/esc/environments/o/p/e/open", "", None).await;
+    assert_eq!((broken.status, &broken.json["code"]), (400, &json!(400)));
+    let lines: Vec<&Json> =
+        broken.json["diagnostics"].as_array().unwrap().iter().map(|one| &one["range"]["begin"]["line"]).collect();
+    assert_eq!(lines, [1, 4]);
+    let id = http.pulumi(Method::POST, "/api/esc/environments/o/p/good/open", "", None).await.json["id"].clone();
+    let path = format!("/api/esc/environments/o/p/good/open/{}", id.as_str().unwrap());
+    let opened = http.pulumi(Method::GET, &path, "", None).await.json;
+    assert_eq!(
+        (&opened["properties"]["b"]["value"], &opened["properties"]["b"]["secret"]),
+        (&json!("x-deep"), &json!(true))
+    );
+    assert!(opened.get("exprs").is_none());
+    let text = "values:\n  s: { fn::secret: hidden }\n";
+    for (show, shown) in [("false", false), ("true", true)] {
+        let path = format!("/api/esc/environments/o/yaml/check?showSecrets={show}");
+        let checked = http.pulumi(Method::POST, &path, "", None).await;
+        assert_eq!(checked.status, 200);
+        let checked = http.post_text(&path, text).await.json;
+        assert_eq!(checked["properties"]["s"]["secret"], true, "{shown}");
+        assert!(checked["exprs"]["s"].is_object());
+    }
+}
+
+#[tokio::test]
+async fn lists_of_the_esc_command_end() {
+    let (_running, http) = world(json!({"esc": {"environments": {"o/p/e": "values: {a: 1}"}}})).await;
+    let path = "/api/esc/environments/o/p/e";
+    for (method, rest, body, status) in [
+        (Method::POST, "versions/tags", Some(json!({"name": "stable", "revision": 1})), 204),
+        (Method::POST, "versions/tags", Some(json!({"name": "stable"})), 409),
+        (Method::PATCH, "versions/tags/none", Some(json!({"revision": 1})), 404),
+        (Method::PATCH, "versions/tags/stable", Some(json!({"revision": 2})), 204),
+        (Method::POST, "tags", Some(json!({"name": "team", "value": "ops"})), 200),
+        (
+            Method::PATCH,
+            "tags/team",
+            Some(json!({"currentTag": {"name": "", "value": "ops"}, "newTag": {"name": "team", "value": "dev"}})),
+            200,
+        ),
+        (Method::POST, "versions/1/retract", Some(json!({"reason": "old"})), 204),
+        (Method::PATCH, "settings", Some(json!({"deletionProtected": true})), 200),
+        (Method::DELETE, "", None, 409),
+    ] {
+        let path = format!("{path}/{rest}");
+        assert_eq!(
+            http.pulumi(method.clone(), path.trim_end_matches('/'), "", body).await.status,
+            status,
+            "{method} {rest}"
+        );
+    }
+    let tags = http.pulumi(Method::GET, &format!("{path}/versions/tags?after=latest"), "", None).await.json;
+    assert_eq!(tags["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect::<Vec<_>>(), ["stable"]);
+    let end = http.pulumi(Method::GET, &format!("{path}/versions/tags?after=stable"), "", None).await.json;
+    assert_eq!(end["tags"], json!([]));
+    let tags = http.pulumi(Method::GET, &format!("{path}/tags"), "", None).await.json;
+    assert_eq!((&tags["nextToken"], &tags["tags"]["team"]["value"]), (&json!("0"), &json!("dev")));
+    let versions = http.pulumi(Method::GET, &format!("{path}/versions?before=0&count=500"), "", None).await.json;
+    assert_eq!(
+        (&versions[0]["tags"], &versions[1]["retracted"]["reason"]),
+        (&json!(["stable", "latest"]), &json!("old"))
+    );
+    assert_eq!(http.pulumi(Method::GET, &format!("{path}/versions?before=1"), "", None).await.json, json!([]));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
+use super::esc_crypter::Crypter;
 use super::esc_environment::Environment;
 use super::exchange::{Call, Reply, whole_second};
 use super::seed::{EscEnvironmentDetails, EscEnvironmentSeed, EscSeed, EscTokenSeed};
@@ -38,6 +39,7 @@ pub struct Esc {
     pub accounts: BTreeMap<String, Account>,
     pub audit_log: BTreeMap<String, Vec<Json>>,
     pub request_token: String,
+    pub crypter: Crypter,
     last_id: u64,
 }
 
@@ -84,6 +86,7 @@ impl Esc {
             accounts: BTreeMap::new(),
             audit_log: BTreeMap::new(),
             request_token: request_token.to_owned(),
+            crypter: Crypter::new(),
             last_id: 0,
         }
     }
@@ -171,7 +174,7 @@ impl Esc {
             };
             let id = self.next_id();
             let environment = self.environments.entry(key).or_insert_with(|| Environment::new(id, "sandbox", now));
-            environment.apply(&details, now);
+            environment.apply(&details, &self.crypter, now);
         }
         Ok(())
     }
@@ -182,7 +185,9 @@ impl Esc {
         let environments: Map<String, Json> = self
             .environments
             .iter()
-            .map(|((organization, project, name), one)| (format!("{organization}/{project}/{name}"), one.state()))
+            .map(|((organization, project, name), one)| {
+                (format!("{organization}/{project}/{name}"), one.state(&self.crypter))
+            })
             .collect();
         json!({"environments": environments})
     }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value as Json, json};
 
 use super::esc::{Account, Esc, Key, Session, diagnosed, error};
+use super::esc_crypter::Crypter;
 use super::esc_evaluation::{self as evaluation, Evaluation};
 use super::exchange::{Call, Reply};
 use super::seed::EscEnvironmentDetails;
@@ -70,9 +71,9 @@ impl Environment {
         number
     }
 
-    pub fn apply(&mut self, seed: &EscEnvironmentDetails, now: Timestamp) {
+    pub fn apply(&mut self, seed: &EscEnvironmentDetails, crypter: &Crypter, now: Timestamp) {
         if let Some(text) = &seed.text {
-            self.push(text.clone(), "sandbox", now);
+            self.push(crypter.encrypt(text), "sandbox", now);
         }
         self.deletion_protected = seed.deletion_protected.unwrap_or(self.deletion_protected);
         for (name, value) in &seed.tags {
@@ -82,11 +83,11 @@ impl Environment {
     }
 
     #[must_use]
-    pub fn state(&self) -> Json {
+    pub fn state(&self, crypter: &Crypter) -> Json {
         let tags: Map<String, Json> = self.tags.iter().map(|(name, tag)| (name.clone(), json!(tag.value))).collect();
         let latest = self.revisions.last();
         json!({
-            "text": latest.map_or("", |revision| &revision.text), "tags": tags,
+            "text": latest.map_or_else(String::new, |revision| crypter.decrypt_text(&revision.text)), "tags": tags,
             "revision": latest.map_or(0, |revision| revision.number), "deletion_protected": self.deletion_protected
         })
     }
@@ -226,10 +227,10 @@ impl Esc {
             return reply;
         }
         match (method, rest) {
-            ("GET" | "HEAD", []) => text(environment, "latest", false),
-            ("GET", ["decrypt"]) => text(environment, "latest", true),
-            ("GET", ["versions", version]) if *version != "tags" => text(environment, version, false),
-            ("GET", ["versions", version, "decrypt"]) => text(environment, version, true),
+            ("GET" | "HEAD", []) => text(environment, "latest", None),
+            ("GET", ["decrypt"]) => text(environment, "latest", Some(&self.crypter)),
+            ("GET", ["versions", version]) if *version != "tags" => text(environment, version, None),
+            ("GET", ["versions", version, "decrypt"]) => text(environment, version, Some(&self.crypter)),
             ("PATCH", []) => self.update(call, account, key),
             ("DELETE", []) if environment.deletion_protected => {
                 error(409, "Conflict: environment is protected from deletion")
@@ -273,6 +274,7 @@ impl Esc {
             return diagnosed(&diagnostics);
         }
         let now = call.second();
+        let text = self.crypter.encrypt(&text);
         let Some(environment) = self.environments.get_mut(key) else { return error(404, "Not Found") };
         let number = environment.push(text, &account.login, now);
         let etag = environment.revisions.last().map(|last| environment.etag(last)).unwrap_or_default();
@@ -334,9 +336,9 @@ impl Esc {
 }
 
 /// The definition text; both headers are mandatory for the CLI (esc-api.md §5).
-fn text(environment: &Environment, version: &str, decrypted: bool) -> Reply {
+fn text(environment: &Environment, version: &str, crypter: Option<&Crypter>) -> Reply {
     let Some(revision) = environment.revision(version) else { return error(404, "Not Found: revision not found") };
-    let text = if decrypted { evaluation::decrypted(&revision.text) } else { revision.text.clone() };
+    let text = crypter.map_or_else(|| revision.text.clone(), |crypter| crypter.decrypt_text(&revision.text));
     Reply::text(200, "application/x-yaml", text)
         .header("pulumi-esc-revision", revision.number.to_string())
         .header("etag", environment.etag(revision))

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::esc::{Esc, Key};
 use crate::esc::diagnostic::Diagnostic;
-use crate::esc::eval::{self, Decrypter, Loaded, Loader, Mode};
+use crate::esc::eval::{self, Loaded, Loader, Mode};
 use crate::esc::provider::Providers;
 
 pub struct Evaluation {
@@ -30,15 +30,7 @@ impl Loader for Imports<'_> {
         let key = (self.organization.to_owned(), project.to_owned(), environment.to_owned());
         let found = self.esc.environments.get(&key).and_then(|environment| environment.revision(version));
         let text = found.map(|revision| revision.text.clone()).ok_or_else(|| "not found".to_owned())?;
-        Ok(Loaded { text, decrypter: Box::new(NoSecrets) })
-    }
-}
-
-struct NoSecrets;
-
-impl Decrypter for NoSecrets {
-    fn decrypt(&self, _envelope: &str) -> Result<String, String> {
-        Err("decrypting: the key is not known".to_owned())
+        Ok(Loaded { text, decrypter: Box::new(self.esc.crypter.clone()) })
     }
 }
 
@@ -57,16 +49,12 @@ pub fn check(esc: &Esc, key: &Key, text: &str, show_secrets: bool) -> Evaluation
     evaluate(esc, key, text, Mode::Check { show_secrets })
 }
 
-/// The text with its static secrets in clear.
-pub fn decrypted(text: &str) -> String {
-    text.to_owned()
-}
-
 fn evaluate(esc: &Esc, key: &Key, text: &str, mode: Mode) -> Evaluation {
     let (organization, project, name) = key;
     let name = if project.is_empty() { eval::ANONYMOUS } else { name };
     let mut imports = Imports { esc, organization };
-    let evaluated = eval::evaluate(name, text, mode, &mut imports, &NoSecrets, &Providers::default(), &BTreeMap::new());
+    let evaluated =
+        eval::evaluate(name, text, mode, &mut imports, &esc.crypter, &Providers::default(), &BTreeMap::new());
     Evaluation {
         failed: evaluated.has_errors(),
         diagnostics: evaluated.diagnostics.iter().map(Diagnostic::to_json).collect(),

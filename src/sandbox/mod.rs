@@ -7,6 +7,7 @@
 
 mod admin;
 mod esc;
+mod esc_crypter;
 mod esc_environment;
 mod esc_evaluation;
 mod esc_oidc;

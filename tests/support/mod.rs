@@ -80,6 +80,12 @@ impl Http {
         self.send(Method::PATCH, &url, &authorization, Some(text.to_owned()), headers).await.expect("an answer")
     }
 
+    pub async fn post_text(&self, path: &str, text: &str) -> Answer {
+        let url = format!("{}{path}", self.pulumi_url);
+        let authorization = format!("token {}", self.pulumi_token);
+        self.send(Method::POST, &url, &authorization, Some(text.to_owned()), &[]).await.expect("an answer")
+    }
+
     pub async fn send(
         &self,
         method: Method,
