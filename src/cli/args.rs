@@ -52,6 +52,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Put the names of a dotenv file into ESC, in one revision
+    ImportEnv(super::import::ImportArgs),
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
     /// Serve a loopback GitHub and Pulumi Cloud to try things on

@@ -5,6 +5,8 @@ pub mod args;
 pub mod connect;
 pub mod door;
 pub mod environment;
+pub mod import;
+pub mod input;
 pub mod job;
 pub mod progress;
 pub mod run;

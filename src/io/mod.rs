@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod esc_cloud;
 pub mod files;
+pub mod git;
 pub mod github;
 pub mod github_access;
 pub mod github_app;

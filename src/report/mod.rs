@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod evidence;
+pub mod import;
 pub mod runner;
 pub mod sync;
 

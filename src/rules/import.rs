@@ -84,7 +84,7 @@ impl Step {
     /// The `${…}` expression of the property.
     #[must_use]
     pub fn expression(&self) -> String {
-        format!("${{{}}}", self.path.as_ref().map(reference_to).unwrap_or_default())
+        format!("${{{}}}", self.path.as_ref().map(dotted).unwrap_or_default())
     }
 }
 
@@ -146,7 +146,7 @@ impl Import<'_> {
                 Some(first) if !first.value.same_as(&step.value) => plan.problems.push(
                     Problem::error(
                         "import-twice",
-                        format!("`{}` and `{}` both go to `{path}`, with two values", first.name, step.name),
+                        format!("`{}` and `{}` both go to `{}`, with two values", first.name, step.name, dotted(path)),
                     )
                     .at(self.place(step.line))
                     .hint("keep one of the two lines"),
@@ -252,10 +252,7 @@ impl Import<'_> {
             ),
             State::Computed => (
                 "import-computed",
-                format!(
-                    "`{name}` is computed in ESC, at `{}`",
-                    step.path.as_ref().map(Path::to_string).unwrap_or_default()
-                ),
+                format!("`{name}` is computed in ESC, at `{}`", step.path.as_ref().map(dotted).unwrap_or_default()),
                 "change the value where it comes from, or edit the environment first",
             ),
         };
@@ -350,14 +347,19 @@ fn is_computed(node: &Node) -> bool {
     match &node.content {
         YamlContent::Scalar { text, .. } => text.replace("$$", "").contains("${"),
         YamlContent::Sequence(_) => true,
-        YamlContent::Mapping(entries) => entries
-            .iter()
-            .any(|(key, _)| key.scalar().is_some_and(|key| key.starts_with("fn::") && key != "fn::secret")),
+        YamlContent::Mapping(entries) => entries.iter().any(|(key, value)| match key.scalar() {
+            // How a secret with `${` is stored (`esc::edit`).
+            Some("fn::fromBase64") => value.get("fn::secret").is_none(),
+            Some(key) => key.starts_with("fn::") && key != "fn::secret",
+            None => false,
+        }),
     }
 }
 
-/// A path in the form that `${…}` takes: dotted where the key allows it (esc-language.md §5).
-fn reference_to(path: &Path) -> String {
+/// A path in the form that `${…}` takes, and that people read: dotted wherever the key allows it
+/// (esc-language.md §5).
+#[must_use]
+pub fn dotted(path: &Path) -> String {
     let mut text = String::new();
     for step in &path.steps {
         match step {

@@ -50,7 +50,7 @@ impl World {
 }
 
 fn shown(plan: &ImportPlan) -> Vec<(String, State)> {
-    let path = |step: &Step| step.path.as_ref().map(reference_to).unwrap_or_else(|| step.name.clone());
+    let path = |step: &Step| step.path.as_ref().map(dotted).unwrap_or_else(|| step.name.clone());
     plan.steps.iter().map(|step| (path(step), step.state)).collect()
 }
 
