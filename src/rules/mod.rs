@@ -19,6 +19,8 @@ pub mod placeholder;
 pub mod plan;
 pub mod policy;
 mod resolve;
+pub mod redaction;
 pub mod schema;
 mod shape;
 pub mod steps;
+pub mod variables;

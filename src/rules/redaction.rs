@@ -1,0 +1,285 @@
+//! Secrets out of a stream of bytes, wherever the stream is cut into chunks.
+//!
+//! **A secret of at least [`SHORTEST`] bytes never passes whole.** What could be the beginning of one is held
+//! back until the next bytes decide. So that a prompt is not held for ever, a pause lets at most
+//! [`SHOWN_EARLY`] bytes of such a beginning through; the rest is replaced if it turns out to be a secret.
+
+use std::collections::BTreeSet;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::base::secret::SecretValue;
+
+/// Values and lines of fewer bytes are not looked for: replacing every `1` destroys a log.
+pub const SHORTEST: usize = 4;
+
+/// Bytes of a possible secret that a pause lets through.
+pub const SHOWN_EARLY: usize = 3;
+
+/// What stands in place of a secret.
+pub const REPLACEMENT: &[u8] = b"***";
+
+/// A beginning of a secret of so many bytes does not pass at the end of the stream either.
+const TELLING: usize = 8;
+
+/// Finds secrets in any number of streams.
+#[derive(Clone)]
+pub struct Secrets {
+    whole: AhoCorasick,
+    /// The first [`SHORTEST`] bytes of each pattern.
+    beginnings: AhoCorasick,
+    /// Sorted.
+    patterns: Vec<Zeroizing<Vec<u8>>>,
+    longest: usize,
+}
+
+/// The search could not be set up: too many bytes of secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the secrets are too many to be looked for in a program's output")]
+pub struct TooMany;
+
+impl Secrets {
+    /// Looks for each value as it is, each of its lines, and its base64 and JSON forms.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn new<'v>(values: impl IntoIterator<Item = &'v SecretValue>) -> Result<Self, TooMany> {
+        let mut patterns: BTreeSet<Zeroizing<Vec<u8>>> = BTreeSet::new();
+        let mut add = |bytes: &[u8]| {
+            if bytes.len() >= SHORTEST && bytes.iter().any(u8::is_ascii_alphanumeric) {
+                patterns.insert(Zeroizing::new(bytes.to_vec()));
+            }
+        };
+        for value in values {
+            let masks = value.mask_lines();
+            for mask in &masks {
+                add(mask.as_bytes());
+            }
+            if let Some(whole) = masks.first().filter(|_| value.len() >= SHORTEST) {
+                add(STANDARD.encode(whole.as_bytes()).trim_end_matches('=').as_bytes());
+                let json = Zeroizing::new(serde_json::Value::from(whole.as_str()).to_string());
+                add(json.trim_matches('"').as_bytes());
+            }
+        }
+        let patterns: Vec<Zeroizing<Vec<u8>>> = patterns.into_iter().collect();
+        let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
+        let mut whole = AhoCorasick::builder();
+        let whole = whole.match_kind(MatchKind::LeftmostLongest).build(patterns.iter().map(|pattern| &pattern[..]));
+        let short: BTreeSet<&[u8]> = patterns.iter().filter_map(|pattern| pattern.get(..SHORTEST)).collect();
+        let beginnings = AhoCorasick::new(short);
+        match (whole, beginnings) {
+            (Ok(whole), Ok(beginnings)) => Ok(Self { whole, beginnings, patterns, longest }),
+            _ => Err(TooMany),
+        }
+    }
+
+    /// Whether some pattern is longer than `text` and begins with it.
+    fn may_become(&self, text: &[u8]) -> bool {
+        let from = self.patterns.partition_point(|pattern| pattern.as_slice() <= text);
+        self.patterns.get(from).is_some_and(|pattern| pattern.starts_with(text))
+    }
+
+    /// Where the first end of `text` begins that could still become a secret; its length when there is none.
+    fn undecided(&self, text: &[u8]) -> usize {
+        let tail = text.len().saturating_sub(self.longest.saturating_sub(1));
+        let window = text.get(tail..).unwrap_or_default();
+        let long = self
+            .beginnings
+            .find_overlapping_iter(window)
+            .map(|found| tail + found.start())
+            .find(|start| self.may_become(text.get(*start..).unwrap_or_default()));
+        let short = text.len().saturating_sub(SHORTEST - 1)..text.len();
+        long.or_else(|| short.into_iter().find(|start| self.may_become(text.get(*start..).unwrap_or_default())))
+            .unwrap_or(text.len())
+    }
+}
+
+/// One stream.
+pub struct Redactor {
+    secrets: Secrets,
+    /// What may be the beginning of a secret.
+    held: Zeroizing<Vec<u8>>,
+    /// Bytes of `held` that a pause has let through.
+    shown: usize,
+}
+
+impl Redactor {
+    #[must_use]
+    pub fn new(secrets: Secrets) -> Self {
+        Self { secrets, held: Zeroizing::new(Vec::new()), shown: 0 }
+    }
+
+    /// Takes the next bytes and appends what may pass to `out`.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        self.held.extend_from_slice(chunk);
+        let held = &self.held[..];
+        let undecided = self.secrets.undecided(held);
+        // What was shown is never shown again.
+        let (mut at, mut kept) = (0, undecided);
+        for found in self.secrets.whole.find_iter(held) {
+            if found.start() >= undecided {
+                break;
+            }
+            out.extend_from_slice(held.get(at.max(self.shown)..found.start()).unwrap_or_default());
+            out.extend_from_slice(REPLACEMENT);
+            at = found.end();
+            kept = kept.max(at);
+        }
+        out.extend_from_slice(held.get(at.max(self.shown)..kept).unwrap_or_default());
+        self.shown = self.shown.saturating_sub(kept);
+        self.held.drain(..kept);
+    }
+
+    /// Whether a pause would let bytes through.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.held.is_empty() && self.shown == 0 && self.held.len() <= SHOWN_EARLY
+    }
+
+    /// Nothing came for a while: lets a short beginning through.
+    pub fn pause(&mut self, out: &mut Vec<u8>) {
+        if self.waits() {
+            out.extend_from_slice(&self.held);
+            self.shown = self.held.len();
+        }
+    }
+
+    /// The stream has ended: nothing held is a whole secret, and a telling beginning is replaced too.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        // A shorter secret may stand in what was held for a longer one.
+        let held = std::mem::take(&mut self.held);
+        let mut at = self.shown;
+        for found in self.secrets.whole.find_iter(&held[..]) {
+            out.extend_from_slice(held.get(at..found.start()).unwrap_or_default());
+            out.extend_from_slice(REPLACEMENT);
+            at = found.end();
+        }
+        let rest = held.get(at..).unwrap_or_default();
+        if rest.len() >= TELLING && self.secrets.may_become(rest) {
+            out.extend_from_slice(REPLACEMENT);
+        } else {
+            out.extend_from_slice(rest);
+        }
+        self.shown = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secrets(values: &[&str]) -> Secrets {
+        let values: Vec<SecretValue> = values.iter().map(|text| SecretValue::from((*text).to_owned())).collect();
+        Secrets::new(&values).unwrap()
+    }
+
+    fn redacted(values: &[&str], chunks: &[&[u8]]) -> String {
+        let mut redactor = Redactor::new(secrets(values));
+        let mut out = Vec::new();
+        for chunk in chunks {
+            redactor.push(chunk, &mut out);
+        }
+        redactor.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_secret_is_replaced_wherever_the_chunks_end() {
+        let text = b"before hunter2-hunter2 after\nand hunter2-hunter2";
+        for cut in 0..text.len() {
+            let (left, right) = text.split_at(cut);
+            assert_eq!(redacted(&["hunter2-hunter2"], &[left, right]), "before *** after\nand ***", "{cut}");
+        }
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(redacted(&["hunter2-hunter2"], &bytes), "before *** after\nand ***");
+    }
+
+    #[test]
+    fn lines_and_forms_of_a_secret_are_replaced() {
+        let value = "-----BEGIN-----\nabcdef123\n-----END-----\n";
+        assert_eq!(redacted(&[value], &[value.as_bytes()]), "***");
+        assert_eq!(redacted(&[value], &[b"x\r\nabcdef123\r\n"]), "x\r\n***\r\n");
+        assert_eq!(redacted(&["say \"hi\""], &[b"{\"a\":\"say \\\"hi\\\"\"}"]), "{\"a\":\"***\"}");
+        let coded = STANDARD.encode("hunter2-hunter");
+        assert_eq!(redacted(&["hunter2-hunter"], &[coded.as_bytes()]), "***=");
+    }
+
+    #[test]
+    fn the_longest_of_two_secrets_wins_also_across_chunks() {
+        assert_eq!(redacted(&["abcd", "abcdefgh"], &[b"abcd", b"efgh abcd", b"x"]), "*** ***x");
+        assert_eq!(redacted(&["abcd", "abcdefgh"], &[b"abcde"]), "***e");
+    }
+
+    #[test]
+    fn nothing_is_held_that_cannot_become_a_secret() {
+        let mut redactor = Redactor::new(secrets(&["hunter2-hunter2"]));
+        let mut out = Vec::new();
+        redactor.push(b"Password: ", &mut out);
+        assert_eq!(out, b"Password: ");
+        redactor.push(b"oh", &mut out);
+        assert_eq!(out, b"Password: o");
+        assert!(redactor.waits());
+        redactor.pause(&mut out);
+        assert_eq!(out, b"Password: oh");
+        redactor.push(b"unter2-hunter2!", &mut out);
+        assert_eq!(out, b"Password: oh***!");
+        redactor.push(b"h", &mut out);
+        redactor.pause(&mut out);
+        redactor.push(b"ello", &mut out);
+        assert_eq!(out, b"Password: oh***!hello");
+    }
+
+    #[test]
+    fn a_pause_shows_no_telling_beginning_and_neither_does_the_end() {
+        let mut redactor = Redactor::new(secrets(&["hunter2-hunter2"]));
+        let mut out = Vec::new();
+        redactor.push(b"hunter2-hunte", &mut out);
+        redactor.pause(&mut out);
+        assert_eq!(out, b"");
+        redactor.finish(&mut out);
+        assert_eq!(out, b"***");
+    }
+
+    #[test]
+    fn short_values_and_structure_are_left_alone() {
+        assert_eq!(redacted(&["1", "abc", "{\n}\n", "----"], &[b"1 abc {\n}\n ----"]), "1 abc {\n}\n ----");
+        assert_eq!(redacted(&[], &[b"anything"]), "anything");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn no_secret_passes_and_nothing_else_changes(
+            words in proptest::collection::vec(prop_oneof![Just("abab1abab2"), Just("ab"), Just("abab"), Just("a"), Just(" "), Just("zz")], 0..40),
+            cuts in proptest::collection::vec(0usize..100, 0..20),
+            pauses in any::<bool>(),
+        ) {
+            let text = words.concat();
+            let mut redactor = Redactor::new(secrets(&["abab1abab2"]));
+            let mut out = Vec::new();
+            let mut at = 0;
+            for cut in cuts {
+                let end = (at + cut).min(text.len());
+                redactor.push(&text.as_bytes()[at..end], &mut out);
+                if pauses {
+                    redactor.pause(&mut out);
+                }
+                at = end;
+            }
+            redactor.push(&text.as_bytes()[at..], &mut out);
+            redactor.finish(&mut out);
+            let out = String::from_utf8(out).unwrap();
+            prop_assert!(!out.contains("abab1abab2"));
+            if !pauses {
+                let whole = text.replace("abab1abab2", "***");
+                prop_assert!(out == whole || whole.ends_with("abab1aba") || whole.ends_with("abab1abab"), "{out} {whole}");
+            }
+        }
+    }
+}
