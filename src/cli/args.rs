@@ -52,10 +52,14 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a stack's variables as dotenv, shell, JSON or docker
+    ExportEnv(super::export::ExportArgs),
     /// Put the names of a dotenv file into ESC, in one revision
     ImportEnv(super::import::ImportArgs),
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
+    /// Run a program with a stack's variables; its output is redacted
+    Run(super::child::ChildArgs),
     /// Serve a loopback GitHub and Pulumi Cloud to try things on
     Sandbox(super::sandbox::SandboxArgs),
     /// Make GitHub's secrets equal to what ESC holds

@@ -2,9 +2,11 @@
 
 pub mod action;
 pub mod args;
+pub mod child;
 pub mod connect;
 pub mod door;
 pub mod environment;
+pub mod export;
 pub mod import;
 pub mod input;
 pub mod job;

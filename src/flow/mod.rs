@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod audit;
 pub mod context;
+pub mod export;
 pub mod import;
 pub mod observe;
 pub mod sync;

@@ -47,10 +47,10 @@ impl Secrets {
     /// # Errors
     /// [`TooMany`].
     pub fn new<'v>(values: impl IntoIterator<Item = &'v SecretValue>) -> Result<Self, TooMany> {
-        let mut patterns: BTreeSet<Zeroizing<Vec<u8>>> = BTreeSet::new();
+        let mut patterns: Vec<Zeroizing<Vec<u8>>> = Vec::new();
         let mut add = |bytes: &[u8]| {
             if bytes.len() >= SHORTEST && bytes.iter().any(u8::is_ascii_alphanumeric) {
-                patterns.insert(Zeroizing::new(bytes.to_vec()));
+                patterns.push(Zeroizing::new(bytes.to_vec()));
             }
         };
         for value in values {
@@ -61,10 +61,11 @@ impl Secrets {
             if let Some(whole) = masks.first().filter(|_| value.len() >= SHORTEST) {
                 add(STANDARD.encode(whole.as_bytes()).trim_end_matches('=').as_bytes());
                 let json = Zeroizing::new(serde_json::Value::from(whole.as_str()).to_string());
-                add(json.trim_matches('"').as_bytes());
+                add(json.get(1..json.len() - 1).unwrap_or_default().as_bytes());
             }
         }
-        let patterns: Vec<Zeroizing<Vec<u8>>> = patterns.into_iter().collect();
+        patterns.sort_unstable_by(|left, right| left.as_slice().cmp(right.as_slice()));
+        patterns.dedup_by(|left, right| left.as_slice() == right.as_slice());
         let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
         let mut whole = AhoCorasick::builder();
         let whole = whole.match_kind(MatchKind::LeftmostLongest).build(patterns.iter().map(|pattern| &pattern[..]));

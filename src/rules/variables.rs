@@ -53,9 +53,9 @@ pub fn variables(desired: &Desired, wanted: &dyn Fn(&str) -> bool) -> Result<Vec
 }
 
 fn conflict(candidate: &Candidate, first: &str) -> Problem {
-    let message =
-        format!("groups `{first}` and `{}` give two values to `{}`", candidate.group, candidate.name);
-    let problem = Problem::error("variable-conflict", message).hint("make them equal in ESC, or name one group with --group");
+    let message = format!("groups `{first}` and `{}` give two values to `{}`", candidate.group, candidate.name);
+    let problem =
+        Problem::error("variable-conflict", message).hint("make them equal in ESC, or name one group with --group");
     placed(problem, candidate.place.as_ref())
 }
 

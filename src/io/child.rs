@@ -1,0 +1,222 @@
+//! A program run as a child: its environment, its signals, its exit code, its output without secrets.
+
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use crate::base::error::{Failure, Outcome};
+use crate::rules::redaction::{Redactor, Secrets};
+
+/// Bytes that are read from the child at once; what a pipe holds on Linux.
+const CHUNK: usize = 64 * 1024;
+
+/// How long a stream rests before a short beginning of a possible secret is shown: less than a person notices.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long output is waited for after the child has ended, while a grandchild keeps the stream open.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// What is run, and how.
+pub struct ChildSettings {
+    pub program: OsString,
+    pub arguments: Vec<OsString>,
+    /// Variables that are set for the child, on top of this process's own.
+    pub variables: Vec<(String, OsString)>,
+    /// Variables that the child does not get.
+    pub unset: Vec<String>,
+    /// A terminal sends its own signals to the child too; they are then not passed on twice.
+    pub at_a_terminal: bool,
+}
+
+/// Where the child's output goes. None: it writes to our streams itself, and nothing is redacted.
+pub struct Redacted {
+    pub secrets: Secrets,
+    pub out: Box<dyn AsyncWrite + Send + Unpin>,
+    pub err: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+/// Runs the program to its end; answers its exit code, or 128 and the signal that ended it.
+///
+/// # Errors
+/// `command-missing`, `command-unrunnable` (kind usage) when it cannot be started.
+pub async fn run(settings: ChildSettings, redacted: Option<Redacted>) -> Outcome<u8> {
+    let mut command = Command::new(&settings.program);
+    command.args(&settings.arguments).stdin(Stdio::inherit());
+    for name in &settings.unset {
+        command.env_remove(name);
+    }
+    command.envs(settings.variables.iter().map(|(name, value)| (name, value)));
+    if redacted.is_some() {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    let signals = Signals::listen(settings.at_a_terminal)?;
+    let mut child = command.spawn().map_err(|error| not_started(&settings.program, &error))?;
+    let status = match redacted {
+        None => signals.pass_on_until_the_end(&mut child).await,
+        Some(redacted) => {
+            let streams = child.stdout.take().zip(child.stderr.take());
+            let (ended, end) = tokio::sync::watch::channel(false);
+            let copies = async {
+                let Some((out, err)) = streams else { return };
+                tokio::join!(
+                    copy(out, Redactor::new(redacted.secrets.clone()), redacted.out, end.clone()),
+                    copy(err, Redactor::new(redacted.secrets), redacted.err, end.clone()),
+                );
+            };
+            let wait = async {
+                let status = signals.pass_on_until_the_end(&mut child).await;
+                let _ = ended.send(true);
+                status
+            };
+            tokio::join!(copies, wait).1
+        }
+    };
+    let status = status
+        .map_err(|error| Failure::unexpected("command-lost", "the program could not be waited for").cause(error))?;
+    Ok(exit_code(status))
+}
+
+fn not_started(program: &OsString, error: &std::io::Error) -> Failure {
+    let program = program.to_string_lossy();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::usage("command-missing", format!("there is no program `{program}`"))
+            .hint("check its name and PATH; the command stands after `--`"),
+        _ => Failure::usage("command-unrunnable", format!("`{program}` could not be started")).cause(error),
+    }
+}
+
+fn exit_code(status: std::process::ExitStatus) -> u8 {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal = None;
+    let code = status.code().or(signal.map(|signal: i32| 128 + signal)).unwrap_or(1);
+    u8::try_from(code & 0xff).unwrap_or(1)
+}
+
+/// Copies one stream through its redactor, until its end or until the child has ended and nothing more comes.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut redactor: Redactor,
+    mut to: impl AsyncWrite + Unpin,
+    mut end: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut chunk = vec![0; CHUNK];
+    let mut out = Vec::with_capacity(2 * CHUNK);
+    loop {
+        let ended = *end.borrow();
+        let count = tokio::select! {
+            count = from.read(&mut chunk) => count.unwrap_or(0),
+            () = tokio::time::sleep(PAUSE), if redactor.waits() => {
+                redactor.pause(&mut out);
+                if !written(&mut to, &mut out).await {
+                    return;
+                }
+                continue;
+            }
+            () = tokio::time::sleep(LINGER), if ended => 0,
+            _ = end.changed(), if !ended => continue,
+        };
+        match chunk.get(..count) {
+            Some(bytes) if count > 0 => redactor.push(bytes, &mut out),
+            _ => {
+                redactor.finish(&mut out);
+                written(&mut to, &mut out).await;
+                return;
+            }
+        }
+        if !written(&mut to, &mut out).await {
+            return;
+        }
+    }
+}
+
+/// Writes `out` and empties it. No, when nobody reads any more.
+async fn written(to: &mut (impl AsyncWrite + Unpin), out: &mut Vec<u8>) -> bool {
+    let done = out.is_empty() || (to.write_all(out).await.is_ok() && to.flush().await.is_ok());
+    out.clear();
+    done
+}
+
+#[cfg(unix)]
+mod signals {
+    use rustix::process::{Pid, Signal};
+    use tokio::signal::unix::{self, SignalKind};
+
+    use super::{Child, Failure, Outcome};
+
+    /// The signals that are passed on; the first two come from a terminal to the child as well.
+    const PASSED_ON: [Signal; 6] = [Signal::INT, Signal::QUIT, Signal::HUP, Signal::TERM, Signal::USR1, Signal::USR2];
+
+    /// Signals to this process while a child runs.
+    pub struct Signals {
+        listeners: Vec<(unix::Signal, Option<Signal>)>,
+    }
+
+    impl Signals {
+        pub fn listen(at_a_terminal: bool) -> Outcome<Self> {
+            let mut listeners = Vec::new();
+            for signal in PASSED_ON {
+                let kind = SignalKind::from_raw(signal.as_raw());
+                let from_terminal = at_a_terminal && matches!(signal, Signal::INT | Signal::QUIT);
+                let listener = unix::signal(kind)
+                    .map_err(|error| Failure::unexpected("signals", "signals cannot be listened to").cause(error))?;
+                listeners.push((listener, (!from_terminal).then_some(signal)));
+            }
+            Ok(Self { listeners })
+        }
+
+        /// Waits for the child, passing signals on.
+        pub async fn pass_on_until_the_end(mut self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
+            loop {
+                let next = std::future::poll_fn(|context| {
+                    for (listener, signal) in &mut self.listeners {
+                        if let std::task::Poll::Ready(Some(())) = listener.poll_recv(context) {
+                            return std::task::Poll::Ready(*signal);
+                        }
+                    }
+                    std::task::Poll::Pending
+                });
+                let pid = child.id();
+                tokio::select! {
+                    status = child.wait() => return status,
+                    signal = next => {
+                        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+                        if let (Some(signal), Some(pid)) = (signal, pid) {
+                            // A child that has just ended takes no signal; its status comes next.
+                            let _ = rustix::process::kill_process(pid, signal);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    use super::{Child, Outcome};
+
+    /// Windows sends Ctrl-C to every process of the console; this one only has to outlive the child.
+    pub struct Signals;
+
+    impl Signals {
+        pub fn listen(_at_a_terminal: bool) -> Outcome<Self> {
+            Ok(Self)
+        }
+
+        pub async fn pass_on_until_the_end(self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
+            loop {
+                tokio::select! {
+                    status = child.wait() => return status,
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            }
+        }
+    }
+}
+
+use signals::Signals;
