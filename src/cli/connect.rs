@@ -1,6 +1,7 @@
 //! Opens what a command works on: the GitHub client, the source of values, the definition.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -9,7 +10,10 @@ use super::door::Door;
 use super::environment::{self, Environment};
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
+use crate::esc::provider::Providers;
+use crate::io::age_keys::Identities;
 use crate::io::esc_cloud::PulumiCloud;
+use crate::io::esc_local::{EscLocal, Settings};
 use crate::io::files;
 use crate::io::github_access::{Credential, GitHubAccess};
 use crate::io::github_app::AppCredentials;
@@ -25,6 +29,9 @@ const DEFINITION: &str = "pulumi-esc-environment.yaml";
 
 /// Bytes of the largest definition that is read.
 const LARGEST_DEFINITION: u64 = 4 << 20;
+
+/// Bytes of the largest age identity file that is read.
+const LARGEST_IDENTITY: u64 = 1 << 20;
 
 /// Pulumi's public cloud.
 const PULUMI: &str = "https://api.pulumi.com";
@@ -90,8 +97,51 @@ impl Session {
     /// # Errors
     /// When the URL is none, or no token is found.
     pub async fn source(&self, args: &SourceArgs) -> Outcome<Box<dyn Source>> {
+        if let Some(store) = self.embedded_store(args)? {
+            return Ok(Box::new(store));
+        }
         let url = self.esc_url(args);
         Ok(Box::new(PulumiCloud::connect(url, &self.pulumi_login(args)?).await?))
+    }
+
+    /// The embedded store that `file://DIR` names; none for Pulumi Cloud.
+    ///
+    /// # Errors
+    /// When the age identity cannot be read.
+    pub fn embedded_store(&self, args: &SourceArgs) -> Outcome<Option<EscLocal>> {
+        let Some(root) = self.esc_url(args).strip_prefix("file://") else { return Ok(None) };
+        if root.is_empty() {
+            return Err(Failure::usage("esc-url", "`file://` names no folder").hint("give --esc-url file://DIR"));
+        }
+        Ok(Some(EscLocal::new(Settings {
+            root: PathBuf::from(root),
+            identities: self.age_identities(args)?,
+            recipients: Vec::new(),
+            author: self.author(),
+            now: Arc::new(super::run::now),
+            providers: Providers::default().tolerant(),
+        })))
+    }
+
+    /// The age identities of this run: `--age-identity`, else `SOPHIA_AGE_KEY`; and `SOPHIA_AGE_PASSPHRASE`.
+    ///
+    /// # Errors
+    /// When a file or text holds none.
+    pub fn age_identities(&self, args: &SourceArgs) -> Outcome<Identities> {
+        let identities = match (&args.age_identity, self.environment.get(environment::SOPHIA_AGE_KEY)) {
+            (Some(path), _) => Identities::parse(&files::read_text(path, LARGEST_IDENTITY)?)?,
+            (None, Some(text)) => Identities::parse(text)?,
+            (None, None) => Identities::default(),
+        };
+        let passphrase = self.environment.get(environment::SOPHIA_AGE_PASSPHRASE);
+        Ok(identities.with_passphrase(passphrase.map(str::to_owned)))
+    }
+
+    /// Who signs what this run writes.
+    #[must_use]
+    pub fn author(&self) -> String {
+        let names = [environment::GITHUB_ACTOR, environment::USER, environment::USERNAME];
+        names.into_iter().find_map(|name| self.environment.get(name)).unwrap_or("unknown").to_owned()
     }
 
     /// How a Pulumi token is found.

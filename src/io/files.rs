@@ -134,6 +134,16 @@ pub fn remove(path: &Path) -> Outcome<()> {
     }
 }
 
+/// Gives a file another name of the same disk, in one step; replaces what had that name.
+///
+/// # Errors
+/// `file-unwritable`; kind usage.
+pub fn move_to(path: &Path, to: &Path) -> Outcome<()> {
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    let moved = std::fs::rename(path, to);
+    moved.and_then(|()| flush_folder(to)).map_err(|error| cannot("write", to, &error))
+}
+
 /// Removes a folder with all it holds; one that is not there is fine.
 ///
 /// # Errors

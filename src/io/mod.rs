@@ -1,8 +1,10 @@
 //! Floor 3: network, disk and keys. Nothing is decided here.
 
+pub mod age_keys;
 pub mod audit;
 pub mod child;
 pub mod esc_cloud;
+pub mod esc_local;
 pub mod files;
 pub mod git;
 pub mod github;

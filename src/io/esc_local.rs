@@ -1,0 +1,369 @@
+//! The embedded store: ESC environments as YAML files of a folder, `file://DIR` (design §5).
+//!
+//! Static secrets are encrypted where they stand, in ESC's envelope, under data keys of the environment that
+//! are wrapped with age ([`keyring`]); how files are laid out and written is told in [`shelf`]. Evaluation is
+//! `esc::eval`. Everything can be committed to git.
+
+pub mod keyring;
+mod recipients;
+pub mod shelf;
+mod texts;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use self::keyring::{KeyFile, Keyring};
+use self::shelf::{Record, Shelf, Writer};
+use super::age_keys::{Identities, Recipient};
+use super::source::{Document, Opened, Revision, Secrets, Source, SourceKind, Version};
+use crate::base::environment::EscName;
+use crate::base::error::{Failure, Outcome, Severity};
+use crate::esc::diagnostic::Diagnostic;
+use crate::esc::eval::{self, Evaluated, Mode};
+use crate::esc::provider::Providers;
+use crate::esc::value::{Content, Value};
+
+/// A new environment.
+const EMPTY: &str = "values: {}\n";
+
+/// How a store is opened.
+pub struct Settings {
+    /// The folder of the store.
+    pub root: PathBuf,
+    /// What opens it; may be empty.
+    pub identities: Identities,
+    /// Whom new environments are encrypted to; when empty, the identities themselves.
+    pub recipients: Vec<Recipient>,
+    /// Who signs revisions.
+    pub author: String,
+    /// Reads the clock.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Providers of the host; none by default, and what is missing stays unknown with a warning.
+    pub providers: Providers,
+}
+
+/// An embedded store. Cheap to clone.
+#[derive(Clone)]
+pub struct EscLocal(Arc<Settings>);
+
+impl EscLocal {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(settings))
+    }
+
+    /// The folder of the store.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    fn shelf(&self, name: &EscName) -> Shelf {
+        Shelf::new(&self.0.root, name)
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.0.now)()
+    }
+
+    /// File work and waiting for locks, off the async threads.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Outcome<T> + Send + 'static) -> Outcome<T> {
+        let store = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|error| Err(Failure::unexpected("store", "the embedded store failed").cause(error)))
+    }
+
+    fn missing(&self, name: &EscName) -> Failure {
+        let path = self.shelf(name).definition();
+        Failure::unexpected("esc-not-found", format!("there is no environment `{name}` (no file `{}`)", path.display()))
+            .hint(format!("`env init {name}` makes it"))
+    }
+
+    fn text(&self, name: &EscName) -> Outcome<String> {
+        self.shelf(name).text()?.ok_or_else(|| self.missing(name))
+    }
+
+    /// The text of a version, with its number where it is recorded.
+    fn version(&self, name: &EscName, version: &Version) -> Outcome<(String, Option<u64>)> {
+        let shelf = self.shelf(name);
+        let current = self.text(name)?;
+        let number = match version {
+            Version::Latest => None,
+            Version::Tag(tag) if tag == "latest" => None,
+            Version::Revision(number) => Some(*number),
+            Version::Tag(tag) => Some(*shelf.tags()?.get(tag).ok_or_else(|| {
+                Failure::unexpected("esc-not-found", format!("`{name}` has no revision tag `{tag}`"))
+                    .hint("`env history` lists revisions and their tags")
+            })?),
+        };
+        match number {
+            None => {
+                let number = shelf.revision_of(&current)?;
+                Ok((current, number))
+            }
+            Some(number) => {
+                let record = shelf.record(number).or_else(|failure| {
+                    // Just committed by a writer that was killed: nobody moved it to its number yet.
+                    let committed = shelf.revision_of(&current)? == Some(number);
+                    let text = current.clone();
+                    if committed {
+                        Ok(Record { number, created: Timestamp::UNIX_EPOCH, author: String::new(), text })
+                    } else {
+                        Err(failure)
+                    }
+                })?;
+                Ok((record.text, Some(number)))
+            }
+        }
+    }
+
+    /// The data keys of an environment.
+    ///
+    /// # Errors
+    /// `store-key` (authentication) when none of the identities opens them, `store-keys-missing` without them.
+    fn keyring(&self, name: &EscName) -> Outcome<Keyring> {
+        let Some(file) = self.shelf(name).keys()? else {
+            return Err(Failure::unexpected("store-keys-missing", format!("`{name}` has no data keys (`keys.json`)"))
+                .hint("its folder `.sophia` belongs to it: copy or commit both together"));
+        };
+        self.open_keys(name, &file)
+    }
+
+    fn open_keys(&self, name: &EscName, file: &KeyFile) -> Outcome<Keyring> {
+        file.unwrap_keys(&self.0.identities).map_err(|why| {
+            let failure = Failure::auth("store-key", format!("the secrets of `{name}` cannot be opened"));
+            if self.0.identities.is_empty() {
+                return failure
+                    .cause("no age identity was given")
+                    .hint("set SOPHIA_AGE_KEY, or give --age-identity FILE with the key of a recipient");
+            }
+            let mut recipients = file.recipients.join(", ");
+            if file.wrapped_for_passphrase.is_some() {
+                recipients.push_str(if recipients.is_empty() { "a passphrase" } else { ", or a passphrase" });
+            }
+            failure.cause(why).hint(format!(
+                "its recipients are: {recipients}; one of them adds you with `env recipients add {name} RECIPIENT`"
+            ))
+        })
+    }
+
+    /// The data keys, made for the default recipients when the environment has none yet.
+    fn keyring_for_writing(&self, name: &EscName, writer: &Writer<'_>) -> Outcome<Keyring> {
+        if let Some(file) = self.shelf(name).keys()? {
+            return self.open_keys(name, &file);
+        }
+        let own = self.0.identities.recipients();
+        let recipients = if self.0.recipients.is_empty() { &own } else { &self.0.recipients };
+        if recipients.is_empty() && !self.0.identities.has_passphrase() {
+            return Err(Failure::auth("store-recipient", format!("nobody could open the secrets of `{name}`"))
+                .cause("no recipient and no age identity was given")
+                .hint(
+                    "make a key with `age-keygen`, then set SOPHIA_AGE_KEY, or give --age-identity FILE or --recipient",
+                ));
+        }
+        let keyring = Keyring::generate();
+        let passphrase = self.0.identities.has_passphrase().then_some(&self.0.identities);
+        writer.write_keys(&KeyFile::wrap(&keyring, recipients, passphrase)?)?;
+        Ok(keyring)
+    }
+
+    /// Evaluates `text` as if it were the environment.
+    ///
+    /// # Errors
+    /// `store-key` when `mode` needs secrets that cannot be opened. What is wrong with the text are diagnostics.
+    pub fn evaluate(&self, name: &EscName, text: &str, mode: Mode) -> Outcome<Evaluated> {
+        let prepared = texts::prepare(text);
+        let needs_keys = !matches!(mode, Mode::Check { show_secrets: false });
+        let keyring = if prepared.has_ciphertext && needs_keys { Some(self.keyring(name)?) } else { None };
+        let crypter = texts::Crypter::new(self, name, keyring, prepared.plaintexts);
+        let mut loader = texts::Imports::new(self, name);
+        let called = format!("{}/{}", name.project, name.environment);
+        let context = self.context();
+        let providers = &self.0.providers;
+        let mut evaluated = eval::evaluate(&called, &prepared.text, mode, &mut loader, &crypter, providers, &context);
+        let mut warnings = texts::plaintext_warnings(&called, text);
+        warnings.append(&mut evaluated.diagnostics);
+        evaluated.diagnostics = warnings;
+        Ok(evaluated)
+    }
+
+    fn context(&self) -> BTreeMap<String, Value> {
+        let object = |entries: [(&str, Value); 1]| {
+            Value::plain(Content::Object(entries.map(|(key, value)| (key.to_owned(), value)).into()))
+        };
+        let user = object([("id", Value::plain(Content::String(self.0.author.clone())))]);
+        BTreeMap::from([("pulumi".to_owned(), object([("user", user)]))])
+    }
+
+    fn opened(&self, name: &EscName, version: &Version) -> Outcome<Opened> {
+        let (text, revision) = self.version(name, version)?;
+        let evaluated = self.evaluate(name, &text, Mode::Open)?;
+        if evaluated.has_errors() {
+            return Err(self.faulty(name, &format!("cannot open `{name}`"), &evaluated.diagnostics));
+        }
+        let values = evaluated.value.unwrap_or_else(|| Value::plain(Content::Object(BTreeMap::new())));
+        Ok(Opened { values, revision, warnings: evaluated.diagnostics })
+    }
+
+    fn checked(&self, name: &EscName, text: &str) -> Outcome<Vec<Diagnostic>> {
+        // Who has no key may still check everything else.
+        let show_secrets = self.keyring(name).is_ok();
+        Ok(self.evaluate(name, text, Mode::Check { show_secrets })?.diagnostics)
+    }
+
+    fn made(&self, name: &EscName) -> Outcome<()> {
+        let shelf = self.shelf(name);
+        if shelf.text()?.is_some() {
+            return Err(Failure::refused("esc-exists", format!("the environment `{name}` exists")));
+        }
+        let writer = shelf.lock()?;
+        if shelf.text()?.is_some() {
+            return Err(Failure::refused("esc-exists", format!("the environment `{name}` exists")));
+        }
+        self.keyring_for_writing(name, &writer)?;
+        writer.commit(EMPTY, &self.0.author, self.now()).map(drop)
+    }
+
+    fn deleted(&self, name: &EscName) -> Outcome<()> {
+        self.text(name)?;
+        self.shelf(name).lock()?.delete()
+    }
+
+    fn document(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document> {
+        let (text, revision) = self.version(name, version)?;
+        let etag = Some(etag(&text));
+        let text = match secrets {
+            Secrets::Encrypted => text,
+            Secrets::Decrypted => self.decrypted(name, &text)?,
+        };
+        Ok(Document { text, etag, revision })
+    }
+
+    fn updated(&self, name: &EscName, text: &str, expected: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
+        self.text(name)?;
+        let shelf = self.shelf(name);
+        let writer = shelf.lock()?;
+        let current = self.text(name)?;
+        if expected.is_some_and(|expected| expected != etag(&current)) {
+            return Err(Failure::refused(
+                "esc-conflict",
+                format!("cannot update `{name}`: someone else changed it in between"),
+            )
+            .hint("read it again and repeat the change; nothing was written"));
+        }
+        let encrypted = self.encrypted(name, &writer, text, &current)?;
+        let found = self.checked(name, &encrypted)?;
+        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            return Err(self.faulty(name, &format!("cannot update `{name}`, nothing was written"), &found));
+        }
+        let recorded = shelf.revision_of(&current)?;
+        let number = match recorded {
+            Some(number) if encrypted == current => number,
+            _ => writer.commit(&encrypted, &self.0.author, self.now())?,
+        };
+        Ok((Some(number), found))
+    }
+
+    fn history(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
+        self.text(name)?;
+        let shelf = self.shelf(name);
+        let tags = shelf.tags()?;
+        let numbers = shelf.numbers()?.into_iter().rev().take(limit);
+        numbers
+            .map(|number| {
+                let record = shelf.record(number)?;
+                let tags = tags.iter().filter(|(_, tagged)| **tagged == number).map(|(tag, _)| tag.clone()).collect();
+                Ok(Revision { number, created: record.created, author: record.author, tags })
+            })
+            .collect()
+    }
+
+    /// Points a revision tag at a revision, or removes it.
+    ///
+    /// # Errors
+    /// `esc-not-found` for an unknown revision or tag; what writing gives.
+    pub fn tag(&self, name: &EscName, tag: &str, revision: Option<u64>) -> Outcome<()> {
+        self.text(name)?;
+        let shelf = self.shelf(name);
+        let writer = shelf.lock()?;
+        let mut tags = shelf.tags()?;
+        match revision {
+            Some(number) => {
+                shelf.record(number)?;
+                tags.insert(tag.to_owned(), number);
+            }
+            None => {
+                tags.remove(tag).ok_or_else(|| {
+                    Failure::unexpected("esc-not-found", format!("`{name}` has no revision tag `{tag}`"))
+                })?;
+            }
+        }
+        writer.write_tags(&tags)
+    }
+
+    /// The revision tags of an environment.
+    ///
+    /// # Errors
+    /// `esc-not-found`; what reading gives.
+    pub fn tags(&self, name: &EscName) -> Outcome<BTreeMap<String, u64>> {
+        self.text(name)?;
+        self.shelf(name).tags()
+    }
+}
+
+/// Opaque to callers: changes with every byte of the stored text.
+fn etag(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+#[async_trait]
+impl Source for EscLocal {
+    fn kind(&self) -> SourceKind {
+        SourceKind::Local
+    }
+
+    async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened> {
+        let (name, version) = (name.clone(), version.clone());
+        self.blocking(move |store| store.opened(&name, &version)).await
+    }
+
+    async fn check(&self, name: &EscName, text: &str) -> Outcome<Vec<Diagnostic>> {
+        let (name, text) = (name.clone(), text.to_owned());
+        self.blocking(move |store| store.checked(&name, &text)).await
+    }
+
+    async fn list(&self, organization: &str) -> Outcome<Vec<EscName>> {
+        let organization = organization.to_owned();
+        self.blocking(move |store| Shelf::list(&store.0.root, &organization)).await
+    }
+
+    async fn create(&self, name: &EscName) -> Outcome<()> {
+        let name = name.clone();
+        self.blocking(move |store| store.made(&name)).await
+    }
+
+    async fn delete(&self, name: &EscName) -> Outcome<()> {
+        let name = name.clone();
+        self.blocking(move |store| store.deleted(&name)).await
+    }
+
+    async fn read(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document> {
+        let (name, version) = (name.clone(), version.clone());
+        self.blocking(move |store| store.document(&name, &version, secrets)).await
+    }
+
+    async fn update(&self, name: &EscName, text: &str, etag: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
+        let (name, text, etag) = (name.clone(), text.to_owned(), etag.map(str::to_owned));
+        self.blocking(move |store| store.updated(&name, &text, etag.as_deref())).await
+    }
+
+    async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
+        let name = name.clone();
+        self.blocking(move |store| store.history(&name, limit)).await
+    }
+}

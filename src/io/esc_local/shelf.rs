@@ -1,0 +1,280 @@
+//! The files of one environment of the embedded store, and how they change without ever being half changed.
+//!
+//! ```text
+//! DIR/ORGANIZATION/PROJECT/ENVIRONMENT.yaml                 the definition
+//! DIR/ORGANIZATION/PROJECT/.sophia/ENVIRONMENT/
+//!     keys.json            recipients, and the data keys wrapped for them
+//!     tags.json            revision tags
+//!     revisions/000012.yaml   each revision: one line of comment, then the text
+//!     pending.yaml         a revision that is being written
+//!     lock                 held by the one writer
+//! ```
+//!
+//! **The definition file is the truth; replacing it is the moment of commit.** A writer puts the new revision
+//! into `pending.yaml`, replaces the definition, and moves `pending.yaml` to its number. Who takes the lock
+//! next finishes or drops what a killed writer left. A definition that was edited by hand is recorded as a
+//! revision of its own before the next write, so nothing is lost.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::keyring::KeyFile;
+use crate::base::environment::EscName;
+use crate::base::error::{Failure, Outcome};
+use crate::io::files::{self, LARGEST, Lock};
+
+/// How a revision is signed that somebody made with an editor or with git.
+pub const BY_HAND: &str = "edited in place";
+
+const IGNORED: &str = "# written by sophia-secrets-sync\n.*.tmp\n.sophia/*/lock\n.sophia/*/pending.yaml\n";
+
+/// One recorded revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub number: u64,
+    pub created: Timestamp,
+    pub author: String,
+    pub text: String,
+}
+
+impl Record {
+    fn to_file(&self) -> String {
+        let author: String = self.author.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        format!("# revision {} {} {author}\n{}", self.number, self.created, self.text)
+    }
+
+    fn from_file(text: &str) -> Option<Self> {
+        let (heading, text) = text.strip_prefix("# revision ")?.split_once('\n')?;
+        let mut parts = heading.splitn(3, ' ');
+        let (number, created, author) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            number: number.parse().ok()?,
+            created: created.parse().ok()?,
+            author: author.to_owned(),
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// The files of one environment.
+pub struct Shelf {
+    root: PathBuf,
+    name: EscName,
+}
+
+/// The shelf of an environment whose lock is held.
+pub struct Writer<'s> {
+    shelf: &'s Shelf,
+    _lock: Lock,
+}
+
+impl Shelf {
+    #[must_use]
+    pub fn new(root: &Path, name: &EscName) -> Self {
+        Self { root: root.to_owned(), name: name.clone() }
+    }
+
+    fn project(&self) -> PathBuf {
+        self.root.join(&self.name.organization).join(&self.name.project)
+    }
+
+    /// The definition file.
+    #[must_use]
+    pub fn definition(&self) -> PathBuf {
+        self.project().join(format!("{}.yaml", self.name.environment))
+    }
+
+    fn beside(&self, file: &str) -> PathBuf {
+        self.project().join(".sophia").join(&self.name.environment).join(file)
+    }
+
+    /// The definition text; none when there is no such environment.
+    ///
+    /// # Errors
+    /// What [`files::read_text`] says.
+    pub fn text(&self) -> Outcome<Option<String>> {
+        match files::read_text(&self.definition(), LARGEST) {
+            Err(failure) if failure.code == "file-missing" => Ok(None),
+            text => text.map(Some),
+        }
+    }
+
+    /// # Errors
+    /// `store-keys` when the file is there and damaged.
+    pub fn keys(&self) -> Outcome<Option<KeyFile>> {
+        self.json("keys.json")
+    }
+
+    /// Revision tags: name to number.
+    ///
+    /// # Errors
+    /// `store-keys` when the file is there and damaged.
+    pub fn tags(&self) -> Outcome<BTreeMap<String, u64>> {
+        Ok(self.json("tags.json")?.unwrap_or_default())
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, file: &str) -> Outcome<Option<T>> {
+        let path = self.beside(file);
+        let Some(bytes) = files::read_if_there(&path, LARGEST)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Failure::usage("store-damaged", format!("`{}` is not what this tool wrote ({place})", path.display()))
+                .hint("take it from the last commit or a backup")
+        })
+    }
+
+    /// The numbers of the recorded revisions, ascending.
+    ///
+    /// # Errors
+    /// `file-unreadable`.
+    pub fn numbers(&self) -> Outcome<Vec<u64>> {
+        let entries = files::list(&self.beside("revisions"))?;
+        let mut numbers: Vec<u64> =
+            entries.iter().filter_map(|entry| entry.name.strip_suffix(".yaml")?.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// One recorded revision.
+    ///
+    /// # Errors
+    /// `esc-not-found` when there is none of that number, `store-damaged` when its file was changed.
+    pub fn record(&self, number: u64) -> Outcome<Record> {
+        let path = self.revision_path(number);
+        let text = files::read_text(&path, LARGEST).map_err(|failure| match failure.code {
+            "file-missing" => Failure::unexpected("esc-not-found", format!("`{}` has no revision {number}", self.name))
+                .hint("`env history` lists the revisions"),
+            _ => failure,
+        })?;
+        Record::from_file(&text).filter(|record| record.number == number).ok_or_else(|| {
+            Failure::unexpected("store-damaged", format!("`{}` is not what this tool wrote", path.display()))
+                .hint("take it from the last commit or a backup")
+        })
+    }
+
+    fn revision_path(&self, number: u64) -> PathBuf {
+        self.beside("revisions").join(format!("{number:06}.yaml"))
+    }
+
+    fn pending(&self) -> Outcome<Option<Record>> {
+        let bytes = files::read_if_there(&self.beside("pending.yaml"), LARGEST)?;
+        Ok(bytes.and_then(|bytes| Record::from_file(std::str::from_utf8(&bytes).ok()?)))
+    }
+
+    /// The revision that the definition text is; none when it was edited by hand since the last write.
+    ///
+    /// # Errors
+    /// What reading the files gives.
+    pub fn revision_of(&self, text: &str) -> Outcome<Option<u64>> {
+        if let Some(pending) = self.pending()?.filter(|pending| pending.text == text) {
+            return Ok(Some(pending.number));
+        }
+        let Some(last) = self.numbers()?.last().copied() else { return Ok(None) };
+        Ok((self.record(last)?.text == text).then_some(last))
+    }
+
+    /// Takes the writer's lock; waits for another writer, whose writes are short. Finishes what a killed
+    /// writer left.
+    ///
+    /// # Errors
+    /// `file-unwritable`.
+    pub fn lock(&self) -> Outcome<Writer<'_>> {
+        files::make_folder(&self.beside("revisions"))?;
+        let ignored = self.root.join(".gitignore");
+        if !files::is_there(&ignored) {
+            match files::write_new(&ignored, IGNORED.as_bytes()) {
+                Err(failure) if failure.code != "file-exists" => return Err(failure),
+                _ => {}
+            }
+        }
+        let writer = Writer { shelf: self, _lock: Lock::take(&self.beside("lock"))? };
+        writer.settle()?;
+        Ok(writer)
+    }
+
+    /// The environments of an organization in the store at `root`, sorted.
+    ///
+    /// # Errors
+    /// `file-unreadable`.
+    pub fn list(root: &Path, organization: &str) -> Outcome<Vec<EscName>> {
+        let mut names = Vec::new();
+        let folder = root.join(organization);
+        for project in files::list(&folder)?.into_iter().filter(|entry| entry.is_folder) {
+            for file in files::list(&folder.join(&project.name))?.into_iter().filter(|entry| !entry.is_folder) {
+                let environment = file.name.strip_suffix(".yaml");
+                names.extend(environment.and_then(|name| EscName::new(organization, &project.name, name).ok()));
+            }
+        }
+        Ok(names)
+    }
+}
+
+impl Writer<'_> {
+    fn settle(&self) -> Outcome<()> {
+        let path = self.shelf.beside("pending.yaml");
+        if !files::is_there(&path) {
+            return Ok(());
+        }
+        // A pending file is written whole: one that is not a record, or not committed, is dropped.
+        match (self.shelf.pending()?, self.shelf.text()?) {
+            (Some(pending), Some(text)) if pending.text == text => {
+                files::move_to(&path, &self.shelf.revision_path(pending.number))
+            }
+            _ => files::remove(&path),
+        }
+    }
+
+    /// Commits `text` as a new revision and answers its number. A definition that was edited by hand since the
+    /// last write is recorded before.
+    ///
+    /// # Errors
+    /// `file-unwritable`; the definition is then the old one.
+    pub fn commit(&self, text: &str, author: &str, now: Timestamp) -> Outcome<u64> {
+        let shelf = self.shelf;
+        let mut next = shelf.numbers()?.last().copied().unwrap_or(0) + 1;
+        if let Some(current) = shelf.text()?
+            && shelf.revision_of(&current)?.is_none()
+        {
+            let record = Record { number: next, created: now, author: BY_HAND.to_owned(), text: current };
+            files::write_private(&shelf.revision_path(next), record.to_file().as_bytes())?;
+            next += 1;
+        }
+        let record = Record { number: next, created: now, author: author.to_owned(), text: text.to_owned() };
+        let pending = shelf.beside("pending.yaml");
+        files::write_private(&pending, record.to_file().as_bytes())?;
+        files::write_private(&shelf.definition(), text.as_bytes())?;
+        files::move_to(&pending, &shelf.revision_path(next))?;
+        Ok(next)
+    }
+
+    /// # Errors
+    /// `file-unwritable`.
+    pub fn write_keys(&self, keys: &KeyFile) -> Outcome<()> {
+        self.write_json("keys.json", keys)
+    }
+
+    /// # Errors
+    /// `file-unwritable`.
+    pub fn write_tags(&self, tags: &BTreeMap<String, u64>) -> Outcome<()> {
+        self.write_json("tags.json", tags)
+    }
+
+    fn write_json(&self, file: &str, value: &impl serde::Serialize) -> Outcome<()> {
+        let mut text = serde_json::to_string_pretty(value).map_err(|error| {
+            Failure::unexpected("store-damaged", "a file of the store could not be made").cause(error)
+        })?;
+        text.push('\n');
+        files::write_private(&self.shelf.beside(file), text.as_bytes())
+    }
+
+    /// Removes the environment: the definition first, then everything beside it.
+    ///
+    /// # Errors
+    /// `file-unwritable`.
+    pub fn delete(self) -> Outcome<()> {
+        files::remove(&self.shelf.definition())?;
+        files::remove_folder(&self.shelf.beside(""))
+    }
+}

@@ -1,0 +1,279 @@
+//! Texts of the embedded store on their way in and out: encrypting, decrypting, imports, and what is said
+//! about them.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+
+use super::EscLocal;
+use super::keyring::Keyring;
+use super::shelf::Writer;
+use crate::base::environment::EscName;
+use crate::base::error::{Failure, Outcome, Place, Problem, Severity};
+use crate::esc::diagnostic::Diagnostic;
+use crate::esc::edit::EditError;
+use crate::esc::envelope;
+use crate::esc::eval::{Decrypter, Loaded, Loader};
+use crate::esc::stored::{self, RewriteError, StaticSecret, Stored};
+use crate::esc::value::Range;
+use crate::io::source::Version;
+
+/// A text ready for evaluation.
+pub(super) struct Prepared {
+    pub text: String,
+    /// Plaintexts by the stand-in that the text holds for them.
+    pub plaintexts: HashMap<String, String>,
+    pub has_ciphertext: bool,
+}
+
+/// Makes a text evaluate to what it will once it is stored: a plaintext secret is what YAML gives, while
+/// the language would read `$` in it (esc-language.md §5). Such secrets get a stand-in; all others stay.
+pub(super) fn prepare(text: &str) -> Prepared {
+    let mut prepared = Prepared { text: text.to_owned(), plaintexts: HashMap::new(), has_ciphertext: false };
+    let rewritten = stored::rewrite(text, |secret| {
+        Ok::<_, std::convert::Infallible>(match &secret.stored {
+            Stored::Encrypted(_) => {
+                prepared.has_ciphertext |= secret.is_under_values();
+                None
+            }
+            Stored::Plain(plain) if plain.contains("$$") || plain.contains("${") => {
+                let stand_in = format!("stand-in {}", prepared.plaintexts.len());
+                let stand_in = envelope::encode(stand_in.as_bytes()).unwrap_or_default();
+                prepared.plaintexts.insert(stand_in.clone(), plain.to_string());
+                Some(Stored::Encrypted(stand_in))
+            }
+            Stored::Plain(_) => None,
+        })
+    });
+    // A text that is not YAML is the evaluator's to report.
+    if let Ok(rewritten) = rewritten {
+        prepared.text = rewritten;
+    }
+    prepared
+}
+
+/// A warning for each secret that stands in clear.
+pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnostic> {
+    let secrets = stored::find(text).unwrap_or_default();
+    let plain = secrets.into_iter().filter(|secret| matches!(secret.stored, Stored::Plain(_)));
+    plain
+        .map(|secret| Diagnostic {
+            severity: Severity::Warning,
+            summary: "this secret stands in plaintext; it is encrypted with the next write".into(),
+            detail: None,
+            range: Some(Range { environment: environment.to_owned(), begin: secret.mark, end: secret.mark }),
+            path: Some(secret.path.to_string()),
+        })
+        .collect()
+}
+
+/// Opens the envelopes of one environment.
+pub(super) struct Crypter {
+    store: EscLocal,
+    name: EscName,
+    keyring: OnceCell<Result<Keyring, String>>,
+    plaintexts: HashMap<String, String>,
+}
+
+impl Crypter {
+    pub fn new(
+        store: &EscLocal,
+        name: &EscName,
+        keyring: Option<Keyring>,
+        plaintexts: HashMap<String, String>,
+    ) -> Self {
+        let cell = OnceCell::new();
+        if let Some(keyring) = keyring {
+            let _ = cell.set(Ok(keyring));
+        }
+        Self { store: store.clone(), name: name.clone(), keyring: cell, plaintexts }
+    }
+}
+
+impl Decrypter for Crypter {
+    fn check(&self, envelope_base64: &str) -> Result<(), String> {
+        envelope::decode(envelope_base64).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn decrypt(&self, envelope_base64: &str) -> Result<String, String> {
+        if let Some(plaintext) = self.plaintexts.get(envelope_base64) {
+            return Ok(plaintext.clone());
+        }
+        self.check(envelope_base64)?;
+        let opened = self
+            .keyring
+            .get_or_init(|| self.store.keyring(&self.name).map_err(|failure| format!("decrypting: {failure}")));
+        let keyring = opened.as_ref().map_err(Clone::clone)?;
+        keyring.decrypt(envelope_base64).map(|text| text.to_string()).map_err(|error| error.to_string())
+    }
+}
+
+/// Finds imports in the same organization: `project/environment`, or `environment` in the project `default`;
+/// `@12` or `@tag` may follow.
+pub(super) struct Imports {
+    store: EscLocal,
+    organization: String,
+}
+
+impl Imports {
+    pub fn new(store: &EscLocal, name: &EscName) -> Self {
+        Self { store: store.clone(), organization: name.organization.clone() }
+    }
+}
+
+/// The environment and version that an import names.
+fn import_of(organization: &str, written: &str) -> Option<(EscName, Version)> {
+    let (name, version) = written.split_once('@').map_or((written, None), |(name, version)| (name, Some(version)));
+    let version = match version {
+        None => Version::Latest,
+        Some(number) if number.starts_with(|c: char| c.is_ascii_digit()) => Version::Revision(number.parse().ok()?),
+        Some(tag) => Version::Tag(tag.to_owned()),
+    };
+    let name = match name.split_once('/') {
+        None => EscName::new(organization, "default", name),
+        Some((project, environment)) => EscName::new(organization, project, environment),
+    };
+    Some((name.ok()?, version))
+}
+
+impl Loader for Imports {
+    fn load(&mut self, name: &str) -> Result<Loaded, String> {
+        let (name, version) =
+            import_of(&self.organization, name).ok_or_else(|| format!("`{name}` names no environment"))?;
+        let (text, _) = self.store.version(&name, &version).map_err(|failure| failure.to_string())?;
+        let prepared = prepare(&text);
+        let decrypter = Crypter::new(&self.store, &name, None, prepared.plaintexts);
+        Ok(Loaded { text: prepared.text, decrypter: Box::new(decrypter) })
+    }
+}
+
+impl EscLocal {
+    /// A failure that lists diagnostics with the files they are about.
+    pub(super) fn faulty(&self, name: &EscName, what: &str, diagnostics: &[Diagnostic]) -> Failure {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+        Failure::unexpected("esc-diagnostics", format!("{what}: its definition has {count}"))
+            .problems(diagnostics.iter().map(|diagnostic| self.problem(name, diagnostic)))
+            .hint("correct the definition with `env edit`, or in the file itself")
+    }
+
+    fn problem(&self, name: &EscName, diagnostic: &Diagnostic) -> Problem {
+        let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+        let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
+        let place = diagnostic.range.as_ref().filter(|range| range.begin.line > 0).map(|range| {
+            let environment = import_of(&name.organization, &range.environment).map(|(name, _)| name);
+            let file = self.shelf(&environment.unwrap_or_else(|| name.clone())).definition();
+            Place { file: file.display().to_string(), line: range.begin.line, column: range.begin.column }
+        });
+        Problem {
+            code: "esc-diagnostic",
+            severity: diagnostic.severity,
+            place,
+            message: format!("{path}{}{detail}", diagnostic.summary),
+            hint: None,
+        }
+    }
+
+    fn rewritten<E: Into<Problem>>(
+        &self,
+        name: &EscName,
+        text: &str,
+        convert: impl FnMut(&StaticSecret) -> Result<Option<Stored>, E>,
+    ) -> Outcome<String> {
+        stored::rewrite(text, convert).map_err(|error| match error {
+            RewriteError::Text(error) => self.unreadable(name, &error),
+            RewriteError::Secrets(refusals) => {
+                Failure::unexpected("store-secrets", format!("some secrets of `{name}` cannot be opened"))
+                    .problems(refusals.into_iter().map(Into::into))
+                    .hint("take the damaged ones from an earlier revision (`env history`) or set them again")
+            }
+        })
+    }
+
+    fn unreadable(&self, name: &EscName, error: &EditError) -> Failure {
+        let file = self.shelf(name).definition().display().to_string();
+        let failure = Failure::unexpected("esc-diagnostics", format!("the definition of `{name}` cannot be read"));
+        match error {
+            EditError::NotYaml { message, mark } => {
+                failure.problems([Problem::error("esc-diagnostic", message.clone()).at(Place {
+                    file,
+                    line: mark.line,
+                    column: mark.column,
+                })])
+            }
+            other => failure.cause(other),
+        }
+    }
+
+    /// The text with its static secrets in clear.
+    pub(super) fn decrypted(&self, name: &EscName, text: &str) -> Outcome<String> {
+        let keyring = OnceCell::new();
+        let mut cannot = None;
+        let file = self.shelf(name).definition().display().to_string();
+        let decrypted = self.rewritten(name, text, |secret| {
+            let Stored::Encrypted(envelope) = &secret.stored else { return Ok(None) };
+            if !secret.is_under_values() || cannot.is_some() {
+                return Ok(None);
+            }
+            let opened = keyring.get_or_init(|| self.keyring(name));
+            match opened {
+                Ok(keyring) => match keyring.decrypt(envelope) {
+                    Ok(plain) => Ok(Some(Stored::Plain(plain))),
+                    Err(error) => {
+                        let place = Place { file: file.clone(), line: secret.mark.line, column: secret.mark.column };
+                        Err(Problem::error("store-secret", format!("`{}`: {error}", secret.path)).at(place))
+                    }
+                },
+                Err(failure) => {
+                    cannot = Some(failure.clone());
+                    Ok(None)
+                }
+            }
+        });
+        match cannot {
+            Some(failure) => Err(failure),
+            None => decrypted,
+        }
+    }
+
+    /// The text with every static secret encrypted with the newest data key. A secret that is the same as at
+    /// this path of `current` keeps its ciphertext, so that a diff shows what changed and nothing else.
+    pub(super) fn encrypted(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<String> {
+        let secrets = stored::find(text).map_err(|error| self.unreadable(name, &error))?;
+        let any_plain = secrets.iter().any(|secret| matches!(secret.stored, Stored::Plain(_)));
+        let keyring = if any_plain {
+            self.keyring_for_writing(name, writer)?
+        } else {
+            match self.keyring(name) {
+                Ok(keyring) => keyring,
+                // Nothing has to be encrypted: who has no key may still change the rest.
+                Err(_) => return Ok(text.to_owned()),
+            }
+        };
+        let mut before = BTreeMap::new();
+        for secret in stored::find(current).unwrap_or_default() {
+            if let Stored::Encrypted(envelope) = secret.stored
+                && keyring.is_current(&envelope)
+                && let Ok(plain) = keyring.decrypt(&envelope)
+            {
+                before.insert(secret.path, (plain, envelope));
+            }
+        }
+        self.rewritten(name, text, |secret| {
+            let fresh = |plain: &str| {
+                let encrypted = keyring.encrypt(plain).map(Stored::Encrypted).map(Some);
+                encrypted.map_err(|failure| Problem::error("store-secret", format!("`{}`: {failure}", secret.path)))
+            };
+            match &secret.stored {
+                Stored::Plain(plain) => match before.get(&secret.path) {
+                    Some((same, envelope)) if same == plain => Ok(Some(Stored::Encrypted(envelope.clone()))),
+                    _ => fresh(plain),
+                },
+                // Written before a recipient was removed: the newest key takes it over.
+                Stored::Encrypted(envelope) if secret.is_under_values() && !keyring.is_current(envelope) => {
+                    keyring.decrypt(envelope).map_or(Ok(None), |plain| fresh(&plain))
+                }
+                Stored::Encrypted(_) => Ok(None),
+            }
+        })
+    }
+}

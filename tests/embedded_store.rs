@@ -1,0 +1,484 @@
+//! The embedded store as its users meet it: through `Source`, on a real disk, with other writers, wrong keys,
+//! damaged files and kills.
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "this is a test, its files are its own"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sophia_secrets_sync::base::environment::EscName;
+use sophia_secrets_sync::base::error::Failure;
+use sophia_secrets_sync::esc::edit::{Edit, NewValue, apply};
+use sophia_secrets_sync::esc::path::lookup;
+use sophia_secrets_sync::esc::provider::Providers;
+use sophia_secrets_sync::io::age_keys::Identities;
+use sophia_secrets_sync::io::esc_local::{EscLocal, Settings};
+use sophia_secrets_sync::io::source::{Opened, Secrets, Source as _, Version};
+
+/// A store in a folder that goes with it, and the text of the key that opens it.
+struct World {
+    folder: tempfile::TempDir,
+    key: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let (_, key) = Identities::generate();
+        Self { folder: tempfile::tempdir().unwrap(), key: key.to_string() }
+    }
+
+    fn store(&self) -> EscLocal {
+        store(self.folder.path(), Identities::parse(&self.key).unwrap())
+    }
+
+    fn file(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn text(&self, path: &str) -> String {
+        read(&self.file(path))
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn store(root: &Path, identities: Identities) -> EscLocal {
+    EscLocal::new(Settings {
+        root: root.to_owned(),
+        identities,
+        recipients: Vec::new(),
+        author: "alice".into(),
+        now: Arc::new(|| "2026-11-24T12:00:00Z".parse().unwrap()),
+        providers: Providers::default().tolerant(),
+    })
+}
+
+fn name(text: &str) -> EscName {
+    text.parse().unwrap()
+}
+
+fn secret(path: &str, value: &str) -> Edit {
+    Edit::Set { path: path.parse().unwrap(), value: NewValue::Secret(value.to_owned().into()) }
+}
+
+fn text_at(opened: &Opened, path: &str) -> Option<String> {
+    lookup(&opened.values, &path.parse().unwrap()).map(|value| value.to_text())
+}
+
+async fn edit(store: &EscLocal, at: &EscName, edits: &[Edit]) -> Result<Option<u64>, Failure> {
+    let document = store.read(at, &Version::Latest, Secrets::Encrypted).await?;
+    let text = apply(&document.text, edits).unwrap();
+    store.update(at, &text, document.etag.as_deref()).await.map(|(revision, _)| revision)
+}
+
+/// Every file of a folder with its text.
+fn everything(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all += &everything(&path);
+        } else {
+            all += &read(&path);
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn awkward_values_come_back_byte_for_byte_and_never_stand_in_a_file() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("payready/sophia-esc/production"));
+    store.create(&at).await.unwrap();
+    let long = format!("marker-long {}", "x".repeat(48 * 1024));
+    let values = [
+        "marker pa$$word",
+        "marker ${not.a.reference}",
+        "marker $",
+        "marker $${x}",
+        "marker\nlines\n",
+        "marker\r\nCRLF\r\n",
+        "marker blanks  \t ",
+        " marker",
+        "marker #'\"\\: {}[]|>&*!%@`",
+        "märker €𝄞 \u{2028}\u{feff}",
+        "marker\u{0}\u{1b}",
+        "1234",
+        "true",
+        &long,
+        "-----BEGIN marker-----\nabc\n-----END marker-----\n",
+    ];
+    let edits: Vec<Edit> =
+        values.iter().enumerate().map(|(index, value)| secret(&format!("keys.k{index}"), value)).collect();
+    edit(&store, &at, &edits).await.unwrap();
+    let opened = store.open(&at, &Version::Latest).await.unwrap();
+    for (index, value) in values.iter().enumerate() {
+        assert_eq!(text_at(&opened, &format!("keys.k{index}")).as_deref(), Some(*value));
+        assert!(lookup(&opened.values, &format!("keys.k{index}").parse().unwrap()).unwrap().secret);
+    }
+    let files = everything(world.folder.path());
+    assert!(!files.contains("marker") && !files.contains("ärker"), "a secret stands in a file");
+    // What a person sees and stores back unchanged is the same text, letter by letter.
+    let stored = world.text("payready/sophia-esc/production.yaml");
+    let shown = store.read(&at, &Version::Latest, Secrets::Decrypted).await.unwrap();
+    assert!(shown.text.contains("marker pa$$word"));
+    let (revision, warnings) = store.update(&at, &shown.text, shown.etag.as_deref()).await.unwrap();
+    assert_eq!((revision, warnings), (Some(2), Vec::new()), "nothing changed, so there is no new revision");
+    assert_eq!(world.text("payready/sophia-esc/production.yaml"), stored);
+}
+
+#[tokio::test]
+async fn imports_are_evaluated_with_their_own_keys() {
+    let world = World::new();
+    let store = world.store();
+    let (base, top) = (name("org/shared/base"), name("org/app/prod"));
+    for at in [&base, &top] {
+        store.create(at).await.unwrap();
+    }
+    edit(&store, &base, &[secret("db.password", "one")]).await.unwrap();
+    edit(&store, &base, &[secret("db.password", "two")]).await.unwrap();
+    store.tag(&base, "stable", Some(2)).unwrap();
+    let text =
+        "imports: [shared/base]\nvalues:\n  url: x:${db.password}\n  old: ${environments.shared.base.db.password}\n";
+    store.update(&top, text, None).await.unwrap();
+    let opened = store.open(&top, &Version::Latest).await.unwrap();
+    assert_eq!(text_at(&opened, "url").as_deref(), Some("x:two"));
+    assert_eq!(opened.revision, Some(2));
+    store.update(&top, "imports: ['shared/base@stable']\nvalues: {}\n", None).await.unwrap();
+    let opened = store.open(&top, &Version::Latest).await.unwrap();
+    assert_eq!(text_at(&opened, "db.password").as_deref(), Some("one"));
+    assert_eq!(store.list("org").await.unwrap(), [top.clone(), base.clone()]);
+
+    store.delete(&base).await.unwrap();
+    let failure = store.open(&top, &Version::Latest).await.unwrap_err();
+    assert_eq!(failure.code, "esc-diagnostics");
+    let problem = &failure.problems[0];
+    assert!(problem.place.as_ref().unwrap().file.ends_with("org/app/prod.yaml"), "{problem:?}");
+    assert!(problem.message.contains("there is no environment `org/shared/base`"), "{problem:?}");
+}
+
+#[tokio::test]
+async fn revisions_tell_who_and_when_and_roll_back() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    for value in ["one", "two", "three"] {
+        edit(&store, &at, &[secret("s", value)]).await.unwrap();
+    }
+    let numbers: Vec<u64> = store.revisions(&at, 3).await.unwrap().iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, [4, 3, 2]);
+    let newest = &store.revisions(&at, 1).await.unwrap()[0];
+    assert_eq!((newest.author.as_str(), newest.created.to_string().as_str()), ("alice", "2026-11-24T12:00:00Z"));
+    let second = store.open(&at, &Version::Revision(2)).await.unwrap();
+    assert_eq!(text_at(&second, "s").as_deref(), Some("one"));
+    let old = store.read(&at, &Version::Revision(2), Secrets::Encrypted).await.unwrap();
+    assert_eq!(store.update(&at, &old.text, None).await.unwrap().0, Some(5));
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("one"));
+    assert_eq!(store.open(&at, &Version::Revision(9)).await.unwrap_err().code, "esc-not-found");
+    assert_eq!(store.open(&at, &Version::Tag("none".into())).await.unwrap_err().code, "esc-not-found");
+}
+
+#[tokio::test]
+async fn what_is_edited_by_hand_is_warned_about_recorded_and_encrypted() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    write(&world.file("o/p/e.yaml"), "# mine\nvalues:\n  s: {fn::secret: pa$$word} # here\n");
+    let opened = store.open(&at, &Version::Latest).await.unwrap();
+    assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("pa$$word"), None));
+    let warning = &opened.warnings[0];
+    assert_eq!((warning.path.as_deref(), warning.range.as_ref().unwrap().begin.line), (Some("values.s"), 3));
+
+    edit(&store, &at, &[Edit::Set { path: "num".parse().unwrap(), value: NewValue::Yaml("1".into()) }]).await.unwrap();
+    let text = world.text("o/p/e.yaml");
+    assert!(
+        text.starts_with("# mine\nvalues:\n  s: {fn::secret: {ciphertext: ") && text.contains("}} # here\n  num: 1\n"),
+        "{text}"
+    );
+    let opened = store.open(&at, &Version::Latest).await.unwrap();
+    assert_eq!(
+        (text_at(&opened, "s").as_deref(), opened.revision, opened.warnings.len()),
+        (Some("pa$$word"), Some(3), 0)
+    );
+    let authors: Vec<String> =
+        store.revisions(&at, 9).await.unwrap().into_iter().map(|revision| revision.author).collect();
+    assert_eq!(authors, ["alice", "edited in place", "alice"]);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_an_authentication_failure_that_names_the_recipients() {
+    let world = World::new();
+    let (ours, at) = (world.store(), name("o/p/e"));
+    ours.create(&at).await.unwrap();
+    edit(&ours, &at, &[secret("s", "marker")]).await.unwrap();
+    let stranger = Identities::generate().0;
+    let theirs = stranger.recipients();
+    for wrong in [stranger, Identities::default()] {
+        let store = store(world.folder.path(), wrong);
+        let failure = store.open(&at, &Version::Latest).await.unwrap_err();
+        assert_eq!((failure.code, failure.kind.exit_code()), ("store-key", 4));
+        let failure = store.read(&at, &Version::Latest, Secrets::Decrypted).await.err().unwrap();
+        assert_eq!(failure.code, "store-key");
+        assert_eq!(edit(&store, &at, &[secret("t", "x")]).await.unwrap_err().code, "store-key");
+        let plain = Edit::Set { path: "num".parse().unwrap(), value: NewValue::Yaml("1".into()) };
+        assert!(edit(&store, &at, &[plain]).await.is_ok(), "what needs no key can be changed without one");
+    }
+    ours.add_recipients(&at, &theirs, false).unwrap();
+    assert_eq!(ours.recipients(&at).unwrap().keys.len(), 2);
+}
+
+#[tokio::test]
+async fn recipients_come_and_go() {
+    let world = World::new();
+    let (ours, at) = (world.store(), name("o/p/e"));
+    ours.create(&at).await.unwrap();
+    edit(&ours, &at, &[secret("s", "marker"), secret("t", "marker")]).await.unwrap();
+    let (friend, friend_key) = Identities::generate();
+    let recipient = friend.recipients().remove(0);
+    let friends = store(world.folder.path(), friend);
+    assert!(ours.add_recipients(&at, std::slice::from_ref(&recipient), false).unwrap());
+    assert!(!ours.add_recipients(&at, std::slice::from_ref(&recipient), false).unwrap());
+    assert_eq!(text_at(&friends.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("marker"));
+
+    let keys_before = world.text("o/p/.sophia/e/keys.json");
+    let before = world.text("o/p/e.yaml");
+    assert_eq!(ours.remove_recipient(&at, &recipient).unwrap(), 3);
+    assert_ne!(world.text("o/p/e.yaml"), before);
+    assert_eq!(friends.open(&at, &Version::Latest).await.unwrap_err().code, "store-key");
+    assert_eq!(text_at(&ours.open(&at, &Version::Latest).await.unwrap(), "t").as_deref(), Some("marker"));
+    assert_eq!(text_at(&ours.open(&at, &Version::Revision(2)).await.unwrap(), "t").as_deref(), Some("marker"));
+    // Even with the keys it once had, the new text stays closed.
+    write(&world.file("o/p/.sophia/e/keys.json"), &keys_before);
+    let friends = store(world.folder.path(), Identities::parse(&friend_key).unwrap());
+    let failure = friends.open(&at, &Version::Latest).await.unwrap_err();
+    assert!(failure.problems[0].message.contains("no data key"), "{failure:?}");
+    let own = Identities::parse(&world.key).unwrap().recipients().remove(0);
+    assert_eq!(world.store().remove_recipient(&at, &recipient).map(drop), Ok(()));
+    assert_eq!(world.store().remove_recipient(&at, &own).unwrap_err().code, "store-recipient");
+    assert_eq!(world.store().remove_recipient(&at, &recipient).unwrap_err().code, "store-recipient");
+}
+
+#[tokio::test]
+async fn damaged_and_foreign_ciphertext_is_named_with_file_line_and_path() {
+    let world = World::new();
+    let store = world.store();
+    let (one, two) = (name("o/p/one"), name("o/p/two"));
+    for at in [&one, &two] {
+        store.create(at).await.unwrap();
+        edit(&store, at, &[secret("a.b", "marker")]).await.unwrap();
+    }
+    let (ours, theirs) = (world.text("o/p/one.yaml"), world.text("o/p/two.yaml"));
+    let envelope = ours.split("ciphertext: ").nth(1).unwrap().trim().trim_matches('"').to_owned();
+    let cut = &envelope[..12];
+    let middle = envelope.len() / 2;
+    let flipped = format!(
+        "{}{}{}",
+        &envelope[..middle],
+        if &envelope[middle..=middle] == "A" { "B" } else { "A" },
+        &envelope[middle + 1..]
+    );
+    for (text, words) in [
+        (theirs, "belongs to another environment"),
+        (ours.replace(&envelope, cut), "invalid ciphertext: EOF"),
+        (ours.replace(&envelope, &flipped), "invalid ciphertext: invalid checksum"),
+        (ours.replace(&envelope, "nonsense!"), "invalid ciphertext: illegal base64"),
+    ] {
+        write(&world.file("o/p/one.yaml"), &text);
+        for failure in [
+            store.open(&one, &Version::Latest).await.unwrap_err(),
+            store.read(&one, &Version::Latest, Secrets::Decrypted).await.err().unwrap(),
+        ] {
+            let problem = &failure.problems[0];
+            let place = problem.place.as_ref().unwrap();
+            assert!(problem.message.contains(words) && problem.message.contains("values.a.b"), "{problem:?}");
+            assert!(place.file.ends_with("o/p/one.yaml") && (3..=6).contains(&place.line), "{place:?}");
+        }
+    }
+    // The damaged one can be replaced.
+    edit(&store, &one, &[secret("a.b", "new")]).await.unwrap();
+    assert_eq!(text_at(&store.open(&one, &Version::Latest).await.unwrap(), "a.b").as_deref(), Some("new"));
+    // Copying a file without its folder `.sophia` is told as such.
+    write(&world.file("o/q/copy.yaml"), &world.text("o/p/one.yaml"));
+    let failure = store.open(&name("o/q/copy"), &Version::Latest).await.unwrap_err();
+    assert!(format!("{failure:?}").contains("copy or commit both together"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn the_second_of_two_writers_is_told() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    assert_eq!(store.create(&at).await.unwrap_err().code, "esc-exists");
+    let read = store.read(&at, &Version::Latest, Secrets::Encrypted).await.unwrap();
+    edit(&store, &at, &[secret("s", "first")]).await.unwrap();
+    let text = apply(&read.text, &[secret("s", "second")]).unwrap();
+    let failure = store.update(&at, &text, read.etag.as_deref()).await.unwrap_err();
+    assert_eq!((failure.code, failure.kind.exit_code()), ("esc-conflict", 3));
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("first"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_not_written() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    assert_eq!(store.open(&at, &Version::Latest).await.unwrap_err().code, "esc-not-found");
+    assert_eq!(store.update(&at, "", None).await.unwrap_err().code, "esc-not-found");
+    store.create(&at).await.unwrap();
+    let before = everything(world.folder.path());
+    for text in [
+        "values: [",
+        "values: {a: &x 1, b: *x}",
+        "values: {a: '${missing}'}",
+        "imports: [p/e]\nvalues: {}",
+        "values: {a: {fn::secret: [1]}}",
+    ] {
+        let failure = store.update(&at, text, None).await.unwrap_err();
+        assert_eq!(failure.code, "esc-diagnostics", "{text}");
+        assert!(failure.problems[0].place.is_some(), "{text}: {failure:?}");
+        assert_eq!(everything(world.folder.path()), before);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told_with_its_path() {
+    let store = store(Path::new("/proc/embedded-store"), Identities::generate().0);
+    let failure = store.create(&name("o/p/e")).await.unwrap_err();
+    assert_eq!(failure.code, "file-unwritable");
+    assert!(failure.message.contains("/proc/embedded-store"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn new_environments_need_somebody_who_can_open_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let failure = store(folder.path(), Identities::default()).create(&name("o/p/e")).await.unwrap_err();
+    assert_eq!((failure.code, failure.kind.exit_code()), ("store-recipient", 4));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn files_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    world.store().create(&name("o/p/e")).await.unwrap();
+    for file in ["o/p/e.yaml", "o/p/.sophia/e/keys.json", "o/p/.sophia/e/revisions/000001.yaml"] {
+        assert_eq!(std::fs::metadata(world.file(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
+/// This program again, updating the store until it is killed. It prints a line behind every update.
+fn updater(world: &World, label: &str) -> std::process::Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "updates_as_a_child", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    write!(child.stdin.take().unwrap(), "{}\n{}\n{label}", world.folder.path().display(), world.key).unwrap();
+    child
+}
+
+#[tokio::test]
+#[ignore = "run by the other tests, as a process of its own"]
+async fn updates_as_a_child() {
+    let mut told = String::new();
+    std::io::stdin().read_to_string(&mut told).unwrap();
+    let [root, key, label] = told.split('\n').collect::<Vec<_>>()[..] else { panic!("three lines") };
+    let store = store(Path::new(root), Identities::parse(key).unwrap());
+    let at = name("o/p/e");
+    let mut count = 0;
+    loop {
+        let value = format!("{label}-{count}");
+        match edit(&store, &at, &[secret("one", &value), secret("two", &value)]).await {
+            Ok(_) => println!("done {value}"),
+            Err(failure) => assert_eq!(failure.code, "esc-conflict"),
+        }
+        count += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_at_any_moment_loses_nothing_and_halves_nothing() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let mut last_revision = 1;
+    for round in 0..25_u64 {
+        let mut child = updater(&world, &format!("round{round}"));
+        // Not a wait for anything: the kill is to strike at an arbitrary moment of the writing.
+        let mut output = child.stdout.take().unwrap();
+        let mut first = [0; 64];
+        let _ = output.read(&mut first).unwrap();
+        std::thread::sleep(Duration::from_micros(700 * round + 311));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut rest = String::from_utf8_lossy(&first).into_owned();
+        output.read_to_string(&mut rest).unwrap();
+        let answered = rest
+            .lines()
+            .filter_map(|line| line.strip_prefix("done round")?.split_once('-')?.1.parse::<u64>().ok())
+            .max();
+
+        let opened = store.open(&at, &Version::Latest).await.unwrap();
+        let (one, two) = (text_at(&opened, "one"), text_at(&opened, "two"));
+        assert_eq!(one, two, "half an update");
+        if let Some(answered) = answered {
+            let found: u64 = one.unwrap().split_once('-').unwrap().1.parse().unwrap();
+            assert!(found >= answered, "update {answered} was answered, {found} is there");
+        }
+        assert!(opened.revision.is_some(), "the definition is a revision, recorded or about to be");
+        edit(&store, &at, &[secret("after", &round.to_string())]).await.unwrap();
+        let revisions = store.revisions(&at, usize::MAX).await.unwrap();
+        assert!(revisions.iter().all(|revision| revision.author == "alice"), "no update lost its author");
+        let numbers: Vec<u64> = revisions.iter().rev().map(|revision| revision.number).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+        assert!(numbers.len() as u64 > last_revision);
+        last_revision = numbers.len() as u64;
+        assert!(!world.file("o/p/.sophia/e/pending.yaml").exists());
+    }
+}
+
+#[tokio::test]
+async fn two_processes_write_in_turn() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let mut children = [updater(&world, "left"), updater(&world, "right")];
+    let mut answered = Vec::new();
+    for child in &mut children {
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while answered.iter().filter(|text: &&String| text.starts_with("done")).count() < 20 {
+            line.clear();
+            std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+            answered.push(line.clone());
+        }
+    }
+    for mut child in children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let revisions = store.revisions(&at, usize::MAX).await.unwrap();
+    assert!(revisions.len() > 20);
+    for revision in revisions.iter().take(revisions.len() - 1) {
+        let opened = store.open(&at, &Version::Revision(revision.number)).await.unwrap();
+        assert_eq!(text_at(&opened, "one"), text_at(&opened, "two"));
+    }
+}
