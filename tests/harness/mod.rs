@@ -40,7 +40,7 @@ pub async fn run(path: &Path) -> Vec<String> {
                     if stream == "stdout" && command.plaintext {
                         continue;
                     }
-                    for found in markers.search(bytes) {
+                    for found in markers.search(&normal::without_masks(bytes)) {
                         problems.push(format!("LEAK in {stream} of step {} ({}): {found}", index + 1, result.run));
                     }
                 }

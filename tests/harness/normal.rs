@@ -2,6 +2,12 @@
 
 use regex::Regex;
 
+/// Without the lines that tell a runner what to mask: their purpose is to hold the secret.
+pub fn without_masks(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !line.starts_with(b"::add-mask::")).flatten().copied().collect()
+}
+
 /// Places of one run and the words that stand for them.
 pub struct Normal {
     places: Vec<(String, &'static str)>,
@@ -18,7 +24,9 @@ impl Normal {
             (r"\bsha256:[0-9a-f]{8,64}", "sha256:[DIGEST]"),
             (r"\b\d+(\.\d+)? ?(ms|µs)\b", "[DURATION]"),
             (r"\b\d+\.\d+ ?s\b", "[DURATION]"),
+            (r"\b(waited|asks to wait) \d+ s\b", "$1 [SECONDS]"),
             (r"127\.0\.0\.1:\d+", "[ADDRESS]"),
+            (r"(?m)^::add-mask::.*$", "::add-mask::[MASKED]"),
         ];
         let patterns = patterns.map(|(pattern, word)| (Regex::new(pattern).unwrap(), word));
         Self { places, patterns: patterns.into() }
