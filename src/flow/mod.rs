@@ -8,3 +8,5 @@ pub mod import;
 pub mod observe;
 pub mod sync;
 pub mod targets;
+pub mod init;
+pub mod template;

@@ -3,6 +3,8 @@
 pub mod audit;
 pub mod evidence;
 pub mod import;
+pub mod findings;
+pub mod init;
 pub mod runner;
 pub mod sync;
 
@@ -78,4 +80,9 @@ pub fn markdown_text(text: &str) -> String {
         }
     }
     escaped
+/// `text` for a cell of a Markdown table: one line, no markup of tables or HTML. Code spans stay.
+#[must_use]
+pub fn markdown_cell(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.replace('|', "\\|").replace('<', "&lt;")
 }
