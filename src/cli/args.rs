@@ -52,10 +52,15 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show and check who may get which group of which stack
+    #[command(subcommand)]
+    Access(super::access::AccessCommand),
     /// Write a stack's variables as dotenv, shell, JSON or docker
     ExportEnv(super::export::ExportArgs),
     /// Put the names of a dotenv file into ESC, in one revision
     ImportEnv(super::import::ImportArgs),
+    /// Write a first definition, env.example and workflow; never overwrites
+    Init(super::init::InitArgs),
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
     /// Run a program with a stack's variables; its output is redacted
@@ -64,6 +69,9 @@ pub enum Command {
     Sandbox(super::sandbox::SandboxArgs),
     /// Make GitHub's secrets equal to what ESC holds
     Sync(SyncArgs),
+    /// Write or check env.example
+    #[command(subcommand)]
+    Template(super::template::TemplateCommand),
 }
 
 /// Where values come from.

@@ -25,7 +25,7 @@ use crate::rules::config;
 use crate::rules::definition::{Definition, Environment as Stack};
 
 /// The definition's name when none is given.
-const DEFINITION: &str = "pulumi-esc-environment.yaml";
+pub(super) const DEFINITION: &str = "pulumi-esc-environment.yaml";
 
 /// Bytes of the largest definition that is read.
 const LARGEST_DEFINITION: u64 = 4 << 20;

@@ -1,5 +1,6 @@
 //! Floor 5: argv, environment, clock, streams and the exit code.
 
+pub mod access;
 pub mod action;
 pub mod args;
 pub mod child;
@@ -9,16 +10,21 @@ pub mod environment;
 pub mod export;
 pub mod import;
 pub mod input;
+pub mod init;
 pub mod job;
 pub mod progress;
 pub mod run;
 pub mod sandbox;
 pub mod sync;
+pub mod template;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::io::ledger::LedgerPlace;
+
+/// Exit code for differences or findings, with `--exit-code` only (design §7).
+const FINDINGS: u8 = 10;
 
 /// Reads `90s`, `15m`, `24h` or `7d`.
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -85,12 +85,15 @@ fn run(cli: Cli, environment: Environment, mut door: Door) -> u8 {
 
 async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outcome<u8> {
     match command {
+        Command::Access(command) => super::access::run(command, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
+        Command::Init(args) => super::init::run(args, session, door),
         Command::Plan(args) => super::sync::plan(args, session, door).await,
         Command::Run(args) => super::child::run(args, session, door).await,
         Command::Sandbox(args) => super::sandbox::serve(args, session, door).await,
         Command::Sync(args) => super::sync::sync(args, session, door).await,
+        Command::Template(command) => super::template::run(command, session, door),
     }
 }
 

@@ -57,12 +57,6 @@ fn word(severity: Severity) -> &'static str {
 }
 
 impl FindingsReport {
-    /// Whether something is wrong, not only odd.
-    #[must_use]
-    pub fn has_errors(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Error)
-    }
-
     /// `no findings`, `1 error, 2 warnings`.
     fn summary(&self) -> String {
         let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
@@ -103,19 +97,19 @@ impl Report for FindingsReport {
     }
 
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()> {
-        writeln!(to, "### {} of {}: {}\n", self.command, super::markdown_cell(&self.subject), self.summary())?;
+        writeln!(to, "### {} of {}: {}\n", self.command, super::markdown_text(&self.subject), self.summary())?;
         if !self.problems.is_empty() {
             writeln!(to, "| | finding | place | what to do |\n|---|---|---|---|")?;
             for problem in &self.problems {
                 let place = problem.place.as_ref().map(ToString::to_string).unwrap_or_default();
                 let hint = problem.hint.as_deref().unwrap_or_default();
-                let [message, place, hint] = [&problem.message, place.as_str(), hint].map(super::markdown_cell);
+                let [message, place, hint] = [&problem.message, place.as_str(), hint].map(super::markdown_text);
                 writeln!(to, "| {} | `{}`: {message} | {place} | {hint} |", word(problem.severity), problem.code)?;
             }
             writeln!(to)?;
         }
         for unchecked in &self.unchecked {
-            writeln!(to, "- not checked: {}", super::markdown_cell(unchecked))?;
+            writeln!(to, "- not checked: {}", super::markdown_text(unchecked))?;
         }
         Ok(())
     }
@@ -152,7 +146,7 @@ mod tests {
                         warning[other]: odd\nnot checked: github\nenv.example: 1 error, 1 warning\n";
         assert_eq!(text(&report(), Format::Human), expected);
         let markdown = text(&report(), Format::Markdown);
-        assert!(markdown.contains("| error | `template-extra`: no `A\\|B` &lt;here> | env.example:3:1 | remove it |"));
+        assert!(markdown.contains("| error | `template-extra`: no \\`A\\|B\\` \\<here\\> | env.example:3:1 | remove it |"));
         let json = report().json();
         assert_eq!(json["findings"][0]["line"], 3);
         assert_eq!(json["findings"][1]["file"], Json::Null);

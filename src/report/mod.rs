@@ -1,5 +1,6 @@
 //! Floor 2: results as bytes, on a given writer. No type here can hold a secret value.
 
+pub mod access;
 pub mod audit;
 pub mod evidence;
 pub mod import;
@@ -80,9 +81,4 @@ pub fn markdown_text(text: &str) -> String {
         }
     }
     escaped
-/// `text` for a cell of a Markdown table: one line, no markup of tables or HTML. Code spans stay.
-#[must_use]
-pub fn markdown_cell(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    plain.replace('|', "\\|").replace('<', "&lt;")
 }

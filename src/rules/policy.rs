@@ -9,6 +9,9 @@ use super::definition::{AccessPolicy, Definition, Destination, Identity, Identit
 use super::plan::Visibility;
 use crate::base::target::RepositoryName;
 
+pub mod findings;
+pub mod review;
+
 /// Whether something may be had, and by which policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
