@@ -48,9 +48,7 @@ pub struct WriteArgs {
 /// Those of the definition; `file-exists`, `file-missing`, `file-unreadable`, `file-unwritable`.
 pub fn run(command: TemplateCommand, session: &Session, door: &mut Door) -> Outcome<u8> {
     let definition = session.definition(door)?;
-    let beside = |file: Option<PathBuf>| {
-        file.unwrap_or_else(|| Path::new(&definition.file).with_file_name(TEMPLATE))
-    };
+    let beside = |file: Option<PathBuf>| file.unwrap_or_else(|| Path::new(&definition.file).with_file_name(TEMPLATE));
     match command {
         TemplateCommand::Check(args) => {
             let report = template::check(&definition, &beside(args.file))?;

@@ -97,7 +97,9 @@ async fn repository_facts(
             unchecked.push(format!("the environments of `{repository}`: the token needs `actions: read`"));
             None
         }
-        Err(error) => return Err(error.failure(&format!("listing the environments of `{repository}`"), "actions: read")),
+        Err(error) => {
+            return Err(error.failure(&format!("listing the environments of `{repository}`"), "actions: read"));
+        }
     };
     Ok(Some(RepositoryFacts { public: found.visibility.as_deref() == Some("public"), environments }))
 }

@@ -1,13 +1,13 @@
 //! Floor 4: one file per command noun; orchestrates, prints nothing.
 
-pub mod apply;
 pub mod access;
+pub mod apply;
 pub mod audit;
 pub mod context;
 pub mod export;
 pub mod import;
+pub mod init;
 pub mod observe;
 pub mod sync;
 pub mod targets;
-pub mod init;
 pub mod template;

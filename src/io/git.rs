@@ -41,7 +41,8 @@ pub fn is_tracked(path: &Path) -> bool {
 pub fn show(path: &Path, revision: &str) -> Outcome<String> {
     let not_there = || {
         let message = format!("git cannot show `{}` of `{revision}`", path.display());
-        Failure::usage("git-revision", message).hint("name a commit, branch or tag of this repository that has the file")
+        Failure::usage("git-revision", message)
+            .hint("name a commit, branch or tag of this repository that has the file")
     };
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(not_there)?;
     // What begins with `-` would be an option, and `:` begins a path or an index entry.

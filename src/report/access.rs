@@ -47,7 +47,8 @@ impl Report for MatrixReport {
                     (false, false) => DIM,
                 };
                 let place = format!("{stack}/{group}");
-                let by = if cell.policies.is_empty() { String::new() } else { format!("  by {}", cell.policies.join(", ")) };
+                let by =
+                    if cell.policies.is_empty() { String::new() } else { format!("  by {}", cell.policies.join(", ")) };
                 writeln!(to, "  {place:width$}  {style}{}{style:#}{by}", word(cell), width = width.unwrap_or(0))?;
             }
         }

@@ -146,7 +146,9 @@ mod tests {
                         warning[other]: odd\nnot checked: github\nenv.example: 1 error, 1 warning\n";
         assert_eq!(text(&report(), Format::Human), expected);
         let markdown = text(&report(), Format::Markdown);
-        assert!(markdown.contains("| error | `template-extra`: no \\`A\\|B\\` \\<here\\> | env.example:3:1 | remove it |"));
+        assert!(
+            markdown.contains("| error | `template-extra`: no \\`A\\|B\\` \\<here\\> | env.example:3:1 | remove it |")
+        );
         let json = report().json();
         assert_eq!(json["findings"][0]["line"], 3);
         assert_eq!(json["findings"][1]["file"], Json::Null);

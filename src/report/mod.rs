@@ -3,8 +3,8 @@
 pub mod access;
 pub mod audit;
 pub mod evidence;
-pub mod import;
 pub mod findings;
+pub mod import;
 pub mod init;
 pub mod runner;
 pub mod sync;

@@ -24,5 +24,5 @@ mod resolve;
 pub mod schema;
 mod shape;
 pub mod steps;
-pub mod variables;
 pub mod template;
+pub mod variables;

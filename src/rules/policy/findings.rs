@@ -20,7 +20,10 @@ pub const CODES: [(&str, &str); 9] = [
     ("access-unused", "a repository is granted what no target delivers to it"),
     ("environment-unprotected", "secrets of production go to an environment without protection rules"),
     ("policy-grants-nothing", "a policy names groups that its environments do not have"),
-    ("production-at-repository", "secrets of production are readable by every workflow of a repository that has environments"),
+    (
+        "production-at-repository",
+        "secrets of production are readable by every workflow of a repository that has environments",
+    ),
     ("public-repository", "secrets go to a public repository"),
     ("visibility-all", "secrets of an organization are readable by all its repositories"),
 ];
@@ -109,7 +112,8 @@ fn policies(definition: &Definition, found: &mut Vec<Problem>) {
             definition.group(group).is_some_and(|group| group.environments.contains(stack))
         };
         if !policy.groups.iter().any(|group| policy.environments.iter().any(|stack| exists(group, stack))) {
-            let message = format!("the policy `{}` grants nothing: its environments have none of its groups", policy.name);
+            let message =
+                format!("the policy `{}` grants nothing: its environments have none of its groups", policy.name);
             found.push(Problem::warning("policy-grants-nothing", message).at(policy.place.clone()));
             continue;
         }
@@ -150,7 +154,10 @@ fn denied(definition: &Definition, target: &Target, found: &mut Vec<Problem>) {
     for (group, stack) in deliveries(definition, target) {
         // Of several repositories each is decided when they are known.
         if matches!(target.destination, Destination::Repositories { .. })
-            && definition.policies.iter().any(|policy| policy.identities.iter().any(|to| below(to, &target.destination)))
+            && definition
+                .policies
+                .iter()
+                .any(|policy| policy.identities.iter().any(|to| below(to, &target.destination)))
         {
             continue;
         }
@@ -194,13 +201,21 @@ fn exposed(definition: &Definition, target: &Target, facts: &GitHubFacts, found:
         Destination::Organization { selected_repositories, .. } => {
             for repository in selected_repositories.iter().filter(|name| public(facts, name)) {
                 let message = format!("`{repository}` is public and reads these secrets");
-                say("public-repository", message, "deliver them to a private repository, or to a protected environment");
+                say(
+                    "public-repository",
+                    message,
+                    "deliver them to a private repository, or to a protected environment",
+                );
             }
         }
         Destination::Repository { repository, environment } => {
             if public(facts, repository) {
                 let message = format!("`{repository}` is public and gets these secrets");
-                say("public-repository", message, "deliver them to a private repository, or to a protected environment");
+                say(
+                    "public-repository",
+                    message,
+                    "deliver them to a private repository, or to a protected environment",
+                );
             }
             let Some(stack) = production.first() else { return };
             match environment {
@@ -212,8 +227,9 @@ fn exposed(definition: &Definition, target: &Target, facts: &GitHubFacts, found:
                     say("production-at-repository", message, "add `githubEnvironment` to the target");
                 }
                 Some(environment) if protection(facts, repository, environment) == Some(false) => {
-                    let message =
-                        format!("`{stack}` goes to the environment `{environment}` of `{repository}`, which has no protection rules");
+                    let message = format!(
+                        "`{stack}` goes to the environment `{environment}` of `{repository}`, which has no protection rules"
+                    );
                     say("environment-unprotected", message, "require reviewers or limit its branches at GitHub");
                 }
                 _ => {}
@@ -297,7 +313,12 @@ mod tests {
             ("access-unused", format!("{repository}, secretGroups: [keys]}}]"), &nothing, false),
             ("public-repository", all_and("{repository: o/r, stacks: [dev]}"), &public, true),
             ("public-repository", all_and("{repository: o/s, stacks: [dev]}"), &public, false),
-            ("public-repository", all_and("{organization: o, visibility: selected, selectedRepositories: [o/r]}"), &public, true),
+            (
+                "public-repository",
+                all_and("{organization: o, visibility: selected, selectedRepositories: [o/r]}"),
+                &public,
+                true,
+            ),
             ("visibility-all", all_and("{organization: o, visibility: all}"), &nothing, true),
             ("visibility-all", all_and(everything), &nothing, false),
             ("environment-unprotected", all_and(environment), &unprotected, true),
@@ -306,7 +327,12 @@ mod tests {
             ("production-at-repository", all_and("{repository: o/r, stacks: [prod]}"), &protected, true),
             ("production-at-repository", all_and("{repository: o/r, stacks: [prod]}"), &none_listed, false),
             ("production-at-repository", all_and("{repository: o/r, stacks: [dev]}"), &protected, false),
-            ("production-at-repository", all_and(&format!("{environment}, {{repository: o/r, stacks: [prod]}}")), &nothing, true),
+            (
+                "production-at-repository",
+                all_and(&format!("{environment}, {{repository: o/r, stacks: [prod]}}")),
+                &nothing,
+                true,
+            ),
         ];
         for (code, text, facts, expected) in &cases {
             assert_eq!(codes(text, facts).contains(code), *expected, "{code}: {text}\n{:?}", codes(text, facts));
