@@ -43,8 +43,15 @@ fn every_path_in_a_document_exists() {
     let mut wrong = Vec::new();
     for (document, text) in documents() {
         for path in quoted(&text).filter(|word| folders.iter().any(|folder| word.starts_with(folder))) {
-            let path = path.split("::").next().unwrap();
-            if !path.contains(['*', '<', ' ', '{']) && !root().join(path).exists() {
+            let (file, item) = path.split_once("::").map_or((path, None), |(file, item)| (file, Some(item)));
+            if file.contains(['*', '<', ' ', '{']) {
+                continue;
+            }
+            let declares = |item: &str| {
+                let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+                ["fn", "struct", "enum", "trait"].iter().any(|word| text.contains(&format!("{word} {item}")))
+            };
+            if !root().join(file).exists() || !item.is_none_or(declares) {
                 wrong.push(format!("{}: `{path}`", document.display()));
             }
         }
