@@ -17,38 +17,20 @@ mod manifest;
 #[allow(dead_code, reason = "shared with tests/action")]
 #[path = "../action/release.rs"]
 mod release;
+#[path = "../action/services.rs"]
+mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use release::{Answer, Archive, Server};
-use serde_json::{Value as Json, json};
-use sophia_secrets_sync::sandbox::{self, Options, Running};
-
-const REPOSITORY: &str = "payready/sophia";
-const KEY: &str = "-----BEGIN KEY-----\nmarker-line-one $HOME 100%\nmarker-line-two\n-----END KEY-----\n";
-
-const DEFINITION: &str = "\
-name: sophia-esc
-organization: payready
-defaultStack: production
-environments:
-  - name: production
-secretGroups:
-  - name: api-keys
-  - name: security-tokens
-targets:
-  - repository: payready/sophia
-    stacks: [production]
-sync:
-  fingerprintKey: sophia.fingerprintKey
-";
+use serde_json::json;
+use services::{DEFINITION, GITHUB_TOKEN, PULUMI_TOKEN, REPOSITORY, Services, WORKFLOW_TOKEN, assert_no_secret};
 
 /// A machine with act, the two services, a repository that uses the action, and the action itself.
 struct World {
     folder: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
-    sandbox: Running,
+    services: Services,
     archive: Archive,
 }
 
@@ -58,27 +40,9 @@ impl World {
         for part in ["repository/.github/workflows", "action/.github/workflows", "home", "cache/tool_cache"] {
             std::fs::create_dir_all(folder.path().join(part)).unwrap();
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let esc = json!({"values": {
-            "api-keys": {"OPENAI_API_KEY": {"fn::secret": "marker-openai $x"}, "PINECONE_API_KEY": {"fn::secret": "marker-pinecone"}},
-            "security-tokens": {"SIGNING_KEY": {"fn::secret": KEY}},
-            "sophia": {"fingerprintKey": {"fn::secret": "marker-fingerprint-key-0123456789"}},
-            "github": {"token": {"fn::secret": "ghp_marker_writer"}},
-        }});
-        let mut options = Options::new(jiff::Timestamp::now);
-        options.seed = serde_json::from_value(json!({
-            "github": {
-                "repositories": {REPOSITORY: {}},
-                "tokens": {"ghp_marker_writer": {}, "ghs_marker_workflow": {"kind": "workflow"}},
-            },
-            "esc": {"environments": {"payready/sophia-esc/production": esc.to_string()}, "tokens": {"pul-marker-token": {}}},
-        }))
-        .unwrap();
-        let sandbox = runtime.block_on(sandbox::start(options)).unwrap();
-
         let binary = std::fs::read(env!("CARGO_BIN_EXE_sophia-secrets-sync")).unwrap();
         let archive = Archive::of(&binary, &["sophia-secrets-sync"]);
-        let world = Self { folder, runtime, sandbox, archive };
+        let world = Self { folder, services: Services::start(), archive };
         world.lay_out();
         world
     }
@@ -143,16 +107,10 @@ impl World {
         for option in ["--env-file", "--secret-file", "--var-file", "--input-file"] {
             act.args([option, "/dev/null"]);
         }
-        for secret in ["GITHUB_TOKEN=ghs_marker_workflow", "PULUMI=pul-marker-token", "WRITER=ghp_marker_writer"] {
-            act.args(["-s", secret]);
+        for (name, secret) in [("GITHUB_TOKEN", WORKFLOW_TOKEN), ("PULUMI", PULUMI_TOKEN), ("WRITER", GITHUB_TOKEN)] {
+            act.args(["-s", &format!("{name}={secret}")]);
         }
-        for (name, value) in [
-            ("GITHUB_REPOSITORY", REPOSITORY),
-            ("GITHUB_API_URL", &self.sandbox.github_url),
-            ("PULUMI_BACKEND_URL", &self.sandbox.pulumi_url),
-            ("ACTIONS_ID_TOKEN_REQUEST_URL", &self.sandbox.id_token_url),
-            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &self.sandbox.id_token_request_token),
-        ] {
+        for (name, value) in self.services.environment() {
             act.args(["--env", &format!("{name}={value}")]);
         }
         let output = act
@@ -168,39 +126,6 @@ impl World {
         let log = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), log)
     }
-
-    /// The repository's Actions secrets, in clear.
-    fn secrets(&self) -> Vec<(String, String)> {
-        let state = self.sandbox.state();
-        let secrets = &state["github"]["repositories"][REPOSITORY]["secrets"]["actions"];
-        let value = |entry: &Json| entry["value"].as_str().or(entry.as_str()).unwrap_or_default().to_owned();
-        secrets
-            .as_object()
-            .map(|all| all.iter().map(|(name, entry)| (name.clone(), value(entry))).collect())
-            .unwrap_or_default()
-    }
-
-    #[track_caller]
-    fn assert_all_secrets_are_there(&self, log: &str) {
-        let expected = [
-            ("OPENAI_API_KEY".to_owned(), "marker-openai $x".to_owned()),
-            ("PINECONE_API_KEY".to_owned(), "marker-pinecone".to_owned()),
-            ("SIGNING_KEY".to_owned(), KEY.to_owned()),
-        ];
-        assert_eq!(self.secrets(), expected, "{log}");
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _inside = self.runtime.enter();
-    }
-}
-
-#[track_caller]
-fn assert_no_secret(log: &str) {
-    let shown: Vec<&str> = log.lines().filter(|line| line.contains("marker")).collect();
-    assert!(shown.is_empty(), "secrets in the log: {shown:#?}");
 }
 
 #[track_caller]
@@ -225,7 +150,7 @@ fn the_action_plans_syncs_and_changes_nothing_the_second_time() {
     assert_says(&log, "| SIGNING_KEY |");
     assert_says(&log, "no-such-stack");
     assert_no_secret(&log);
-    world.assert_all_secrets_are_there(&log);
+    world.services.assert_all_secrets_are_there(&log);
 }
 
 #[test]
@@ -242,7 +167,7 @@ fn the_workflows_to_copy_run_as_they_are() {
         let (succeeded, log) = world.act(event, workflow, arguments);
         assert!(succeeded, "{workflow}: {log}");
         assert_no_secret(&log);
-        world.assert_all_secrets_are_there(&log);
+        world.services.assert_all_secrets_are_there(&log);
     }
 }
 
@@ -264,13 +189,7 @@ fn a_plan_on_a_pull_request_and_a_dry_run_write_nothing() {
     for log in [&log, &dry] {
         assert_no_secret(log);
     }
-    let writes: Vec<_> = world
-        .sandbox
-        .requests()
-        .into_iter()
-        .filter(|request| request.service == "github" && request.method != "GET")
-        .collect();
-    assert!(writes.is_empty(), "{writes:?}");
+    assert_eq!(world.services.writes(), [] as [String; 0]);
 }
 
 #[test]
@@ -283,5 +202,5 @@ fn a_failure_fails_the_job_and_says_why() {
     assert!(!succeeded, "{log}");
     assert_says(&log, "staging");
     assert_no_secret(&log);
-    assert_eq!(world.secrets(), []);
+    assert_eq!(world.services.secrets(), []);
 }

@@ -15,3 +15,5 @@ mod job;
 mod manifest;
 mod release;
 mod runner;
+mod services;
+mod sync;

@@ -1,0 +1,149 @@
+//! `plan` and `sync` as the action's step, against the loopback services.
+
+use serde_json::json;
+
+use crate::runner::{Job, Ran};
+use crate::services::{DEFINITION, GITHUB_TOKEN, PULUMI_TOKEN, Services, assert_no_secret};
+
+/// A job in a repository with the definition, and with both tokens.
+fn job(services: &Services) -> Job {
+    let mut job = Job::new("job")
+        .env("SOPHIA_SECRETS_SYNC_BIN", env!("CARGO_BIN_EXE_sophia-secrets-sync"))
+        .env("SOPHIA_SECRETS_SYNC_SHA256", "unverified")
+        .input("pulumi-access-token", PULUMI_TOKEN)
+        .input("github-token", GITHUB_TOKEN);
+    for (name, value) in services.environment() {
+        job = job.env(name, value);
+    }
+    define(&job, DEFINITION);
+    job
+}
+
+fn define(job: &Job, definition: &str) {
+    std::fs::write(job.path("workspace/pulumi-esc-environment.yaml"), definition).unwrap();
+}
+
+fn counts(ran: &Ran) -> String {
+    let names = ["changed", "created", "updated", "kept", "deleted", "refused", "failed", "exit-code"];
+    names.map(|name| format!("{name}={}", ran.outputs[name])).join(" ")
+}
+
+#[test]
+fn syncs_once_and_changes_nothing_the_second_time() {
+    let services = Services::start();
+    let job = job(&services);
+    let first = job.run();
+    assert_eq!(first.exit, 0, "{}", first.raw);
+    assert_eq!(counts(&first), "changed=true created=3 updated=0 kept=0 deleted=0 refused=0 failed=0 exit-code=0");
+    services.assert_all_secrets_are_there(&first.raw);
+    services.sandbox.clear_requests();
+    let second = job.run();
+    assert_eq!(counts(&second), "changed=false created=0 updated=0 kept=3 deleted=0 refused=0 failed=0 exit-code=0");
+    assert_eq!(services.writes(), [] as [String; 0]);
+    for ran in [&first, &second] {
+        assert_no_secret(&ran.log);
+        assert_no_secret(&ran.summary);
+        assert!(ran.summary.contains("SIGNING_KEY"), "{}", ran.summary);
+        let report = std::fs::read_to_string(&ran.outputs["report"]).unwrap();
+        assert_no_secret(&report);
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["command"], "sync");
+    }
+}
+
+#[test]
+fn a_plan_and_a_dry_run_write_nothing() {
+    let services = Services::start();
+    for (input, value) in [("command", "plan"), ("dry-run", "true")] {
+        let ran = job(&services).input(input, value).run();
+        assert_eq!(counts(&ran), "changed=true created=3 updated=0 kept=0 deleted=0 refused=0 failed=0 exit-code=0");
+        assert!(ran.summary.contains("OPENAI_API_KEY"), "{}", ran.summary);
+    }
+    assert_eq!(services.writes(), [] as [String; 0]);
+}
+
+#[test]
+fn masks_every_line_of_every_secret_before_anything_else() {
+    let services = Services::start();
+    let ran = job(&services).run();
+    let first_other = ran
+        .raw
+        .lines()
+        .filter(|line| !line.contains("is run unverified"))
+        .position(|line| !line.starts_with("::add-mask::"))
+        .unwrap();
+    let masks: Vec<&str> =
+        ran.commands.iter().filter(|c| c.name == "add-mask").map(|command| command.data.as_str()).collect();
+    for secret in crate::services::EXPECTED.iter().flat_map(|(_, value)| std::iter::once(*value).chain(value.lines())) {
+        assert!(masks.contains(&secret), "{secret:?} is not masked: {masks:?}");
+    }
+    assert!(first_other >= masks.len(), "something was printed between masks:\n{}", ran.raw);
+}
+
+#[test]
+fn a_secret_too_short_to_mask_is_reported_by_name() {
+    let services = Services::start();
+    services
+        .sandbox
+        .edit(json!({"esc": {"environments": {"payready/sophia-esc/production":
+            json!({"values": {"api-keys": {"TINY": {"fn::secret": "abc"}}, "security-tokens": {"PIN": {"fn::secret": "12"}}}}).to_string()}}}))
+        .unwrap();
+    let ran = job(&services).run();
+    for name in ["TINY", "PIN"] {
+        let told = ran.commands.iter().any(|command| command.name == "warning" && command.data.contains(name));
+        assert!(told, "{}", ran.raw);
+    }
+    assert!(!ran.commands.iter().any(|command| command.name == "add-mask" && command.data.len() < 4));
+}
+
+#[test]
+fn problems_of_the_definition_are_annotations_on_their_lines() {
+    let services = Services::start();
+    let job = job(&services);
+    define(&job, &DEFINITION.replace("  - name: api-keys", "  - name: api-keys\n    descripton: x"));
+    let ran = job.run();
+    assert_eq!(ran.exit, 2, "{}", ran.raw);
+    let found = ran.commands.iter().find(|command| command.properties.contains_key("line"));
+    let properties = &found.unwrap_or_else(|| panic!("{}", ran.raw)).properties;
+    assert_eq!((properties["file"].as_str(), properties["line"].as_str()), ("pulumi-esc-environment.yaml", "8"));
+    assert_eq!(ran.outputs["exit-code"], "2");
+}
+
+#[test]
+fn what_a_server_says_gives_no_command() {
+    let services = Services::start();
+    let hostile = "no\n::error::injected\r::error::injected ##[error]injected %0A::error::injected";
+    services
+        .sandbox
+        .fault(json!([{"match": {"service": "github"}, "do": {"status": 403, "body": {"message": hostile}}}]))
+        .unwrap();
+    let ran = job(&services).run();
+    assert_ne!(ran.exit, 0, "{}", ran.raw);
+    assert!(ran.raw.contains("injected"), "the server's words are shown: {}", ran.raw);
+    assert!(!ran.commands.iter().any(|command| command.data == "injected"), "{}", ran.raw);
+}
+
+#[test]
+fn signs_in_with_the_jobs_identity_and_a_token_out_of_esc() {
+    let services = Services::start();
+    let ran = job(&services)
+        .input("pulumi-access-token", "")
+        .input("github-token", "")
+        .input("oidc-organization", "payready")
+        .input("github-token-path", "github.token")
+        .run();
+    assert_eq!(ran.exit, 0, "{}", ran.raw);
+    services.assert_all_secrets_are_there(&ran.raw);
+    assert_no_secret(&ran.log);
+}
+
+#[test]
+fn without_targets_the_current_repository_is_meant() {
+    let services = Services::start();
+    let job = job(&services);
+    let (head, _) = DEFINITION.split_once("targets:").unwrap();
+    define(&job, &format!("{head}sync:\n  fingerprintKey: sophia.fingerprintKey\n"));
+    let ran = job.run();
+    assert_eq!(ran.exit, 0, "{}", ran.raw);
+    services.assert_all_secrets_are_there(&ran.raw);
+}
