@@ -72,6 +72,8 @@ pub enum Command {
     /// Write or check env.example
     #[command(subcommand)]
     Template(super::template::TemplateCommand),
+    /// Prove that the secrets injected into this job are what was synced
+    Verify(super::verify::VerifyArgs),
 }
 
 /// Where values come from.

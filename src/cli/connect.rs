@@ -10,6 +10,7 @@ use super::door::Door;
 use super::environment::{self, Environment};
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
+use crate::base::target::RepositoryName;
 use crate::esc::provider::Providers;
 use crate::io::age_keys::Identities;
 use crate::io::esc_cloud::PulumiCloud;
@@ -84,6 +85,13 @@ impl Session {
     /// When none of them names a stack of the definition.
     pub fn stack<'d>(&self, definition: &'d Definition) -> Outcome<&'d Stack> {
         definition.stack(self.global.stack.as_deref().or_else(|| self.environment.get(environment::PULUMI_STACK)))
+    }
+
+    /// The repository of the job, where this process is the action's step.
+    #[must_use]
+    pub fn repository_of_the_action(&self) -> Option<RepositoryName> {
+        self.environment.input("command")?;
+        self.environment.get(environment::GITHUB_REPOSITORY)?.parse().ok()
     }
 
     /// Where values come from: `--esc-url`, else `PULUMI_BACKEND_URL`, else Pulumi Cloud.

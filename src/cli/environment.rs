@@ -109,6 +109,13 @@ impl Environment {
     }
 }
 
+/// The bytes of a variable that carries a secret into this job, for `verify` to compare; none when empty.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this file only")]
+pub fn injected(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes).filter(|bytes| !bytes.is_empty())
+}
+
 #[cfg(test)]
 impl Environment {
     /// An environment for tests.

@@ -17,6 +17,7 @@ pub mod run;
 pub mod sandbox;
 pub mod sync;
 pub mod template;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;

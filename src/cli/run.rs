@@ -94,6 +94,7 @@ async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outco
         Command::Sandbox(args) => super::sandbox::serve(args, session, door).await,
         Command::Sync(args) => super::sync::sync(args, session, door).await,
         Command::Template(command) => super::template::run(command, session, door),
+        Command::Verify(args) => super::verify::run(args, session, door).await,
     }
 }
 

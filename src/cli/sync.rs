@@ -110,6 +110,9 @@ impl Run {
         let stack = session.stack(&definition)?.clone();
         let mut request = request(args, &definition, session.now);
         request.create_environments = create_environments;
+        if definition.targets.is_empty() && args.targets.github_org.is_none() {
+            request.asked.repository = request.asked.repository.or_else(|| session.repository_of_the_action());
+        }
         if args.github.github_token_path.is_none() {
             // Says what is missing before ESC is asked for secrets.
             session.github(&args.github, None)?;

@@ -11,3 +11,4 @@ pub mod observe;
 pub mod sync;
 pub mod targets;
 pub mod template;
+pub mod verify;

@@ -162,7 +162,8 @@ async fn load_ledger(look: &Look<'_>, client: &GitHub, scope: &Scope) -> Outcome
 }
 
 /// What to do about a ledger that cannot be trusted.
-fn ledger_failure(scope: &Scope, trouble: LedgerTrouble) -> Failure {
+#[must_use]
+pub fn ledger_failure(scope: &Scope, trouble: LedgerTrouble) -> Failure {
     match trouble {
         LedgerTrouble::GitHub(error) => error.failure(&format!("read the ledger of {scope}"), "`Variables`: read"),
         LedgerTrouble::File(failure) => failure,

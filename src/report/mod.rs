@@ -8,6 +8,7 @@ pub mod import;
 pub mod init;
 pub mod runner;
 pub mod sync;
+pub mod verify;
 
 use std::io::{self, Write};
 

@@ -5,6 +5,7 @@ pub mod audit_chain;
 pub mod config;
 pub mod cost;
 pub mod definition;
+pub mod delivery;
 pub mod desired;
 pub mod digest;
 pub mod dotenv;

@@ -143,11 +143,11 @@ fn the_action_plans_syncs_and_changes_nothing_the_second_time() {
     assert!(succeeded, "{log}");
     assert_eq!(server.requests().len(), 1, "the second step finds it in the tool cache");
     for words in
-        ["plan: true 3", "first: true 3 0", "second: false 0 3", "wrong: failure 2", "markers in the report: 0"]
+        ["plan: true 3", "first: true 3 0", "second: false 0 3", "wrong: failure 2", "secrets in the report: 0"]
     {
         assert_says(&log, words);
     }
-    assert_says(&log, "| SIGNING_KEY |");
+    assert_says(&log, "| `SIGNING_KEY` | secret |");
     assert_says(&log, "no-such-stack");
     assert_no_secret(&log);
     world.services.assert_all_secrets_are_there(&log);
@@ -190,6 +190,24 @@ fn a_plan_on_a_pull_request_and_a_dry_run_write_nothing() {
         assert_no_secret(log);
     }
     assert_eq!(world.services.writes(), [] as [String; 0]);
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn the_canary_tells_what_was_synced_from_what_was_not() {
+    let world = World::new();
+    world.fill_the_tool_cache();
+    assert!(world.act("schedule", "scheduled.yml", &[]).0);
+    let key = format!("SIGNING_KEY={}", services::KEY);
+    let (succeeded, log) = world.act("schedule", "verify.yml", &["-s", "OPENAI_API_KEY=marker-openai $x", "-s", &key]);
+    assert!(succeeded, "{log}");
+    assert_says(&log, "2 of 2 secrets are what was synced.");
+    let (succeeded, stale) = world.act("schedule", "verify.yml", &["-s", "OPENAI_API_KEY=marker-old", "-s", &key]);
+    assert!(!succeeded, "{stale}");
+    assert_says(&stale, "! OPENAI_API_KEY  different");
+    for log in [&log, &stale] {
+        assert_no_secret(log);
+    }
 }
 
 #[test]

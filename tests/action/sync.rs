@@ -36,14 +36,15 @@ fn syncs_once_and_changes_nothing_the_second_time() {
     assert_eq!(first.exit, 0, "{}", first.raw);
     assert_eq!(counts(&first), "changed=true created=3 updated=0 kept=0 deleted=0 refused=0 failed=0 exit-code=0");
     services.assert_all_secrets_are_there(&first.raw);
+    assert!(first.summary.contains("SIGNING_KEY"), "{}", first.summary);
     services.sandbox.clear_requests();
     let second = job.run();
     assert_eq!(counts(&second), "changed=false created=0 updated=0 kept=3 deleted=0 refused=0 failed=0 exit-code=0");
     assert_eq!(services.writes(), [] as [String; 0]);
     for ran in [&first, &second] {
         assert_no_secret(&ran.log);
+        assert!(ran.summary.contains("payready/sophia"), "{}", ran.summary);
         assert_no_secret(&ran.summary);
-        assert!(ran.summary.contains("SIGNING_KEY"), "{}", ran.summary);
         let report = std::fs::read_to_string(&ran.outputs["report"]).unwrap();
         assert_no_secret(&report);
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
@@ -146,4 +147,43 @@ fn without_targets_the_current_repository_is_meant() {
     let ran = job.run();
     assert_eq!(ran.exit, 0, "{}", ran.raw);
     services.assert_all_secrets_are_there(&ran.raw);
+}
+
+/// A job with the secrets injected that `value_of` says.
+fn canary(services: &Services, value_of: impl Fn(&str, &str) -> String) -> Ran {
+    let mut job = job(services).input("command", "verify");
+    for (name, value) in crate::services::EXPECTED {
+        job = job.env(name, value_of(name, value));
+    }
+    job.run()
+}
+
+#[test]
+fn the_canary_proves_what_was_delivered() {
+    let services = Services::start();
+    assert_eq!(job(&services).run().exit, 0);
+    let delivered = canary(&services, |_, value| value.to_owned());
+    assert_eq!(delivered.exit, 0, "{}", delivered.raw);
+    assert!(delivered.log.contains("3 of 3 secrets are what was synced."), "{}", delivered.log);
+    let stale = canary(&services, |name, value| format!("{value}{}", if name == "SIGNING_KEY" { "x" } else { "" }));
+    assert_eq!((stale.exit, stale.outputs["exit-code"].as_str()), (10, "10"), "{}", stale.raw);
+    assert!(stale.log.contains("! SIGNING_KEY       different"), "{}", stale.log);
+    let absent = job(&services).input("command", "verify").input("args", "signing_key").run();
+    assert_eq!(absent.exit, 10);
+    assert!(absent.log.contains("! SIGNING_KEY  absent"), "{}", absent.log);
+    for ran in [delivered, stale, absent] {
+        assert_no_secret(&ran.log);
+        assert_no_secret(&ran.summary);
+    }
+}
+
+#[test]
+fn the_canary_needs_something_to_compare() {
+    let services = Services::start();
+    let never_synced = canary(&services, |_, value| value.to_owned());
+    assert_eq!(never_synced.exit, 3, "{}", never_synced.raw);
+    assert!(never_synced.raw.contains("ledger-missing"), "{}", never_synced.raw);
+    assert_eq!(job(&services).run().exit, 0);
+    let nothing_injected = job(&services).input("command", "verify").run();
+    assert_eq!(nothing_injected.exit, 2, "{}", nothing_injected.raw);
 }
