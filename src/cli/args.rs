@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::door::Color;
 use crate::base::target::{App, RepositoryName};
+use crate::flow::targets::Asked;
 use crate::report::Format;
 use crate::rules::plan::Visibility;
 
@@ -55,12 +56,18 @@ pub enum Command {
     /// Show and check who may get which group of which stack
     #[command(subcommand)]
     Access(super::access::AccessCommand),
+    /// See the main job end to end on a loopback GitHub and Pulumi Cloud
+    Demo,
+    /// Check tokens, permissions, limits and the clock
+    Doctor(super::inspect::InspectArgs),
     /// Write a stack's variables as dotenv, shell, JSON or docker
     ExportEnv(super::export::ExportArgs),
     /// Put the names of a dotenv file into ESC, in one revision
     ImportEnv(super::import::ImportArgs),
     /// Write a first definition, env.example and workflow; never overwrites
     Init(super::init::InitArgs),
+    /// List a stack's names, masked, with where each is delivered and its age
+    List(super::inspect::ListArgs),
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
     /// Run a program with a stack's variables; its output is redacted
@@ -146,6 +153,20 @@ pub struct TargetArgs {
     /// Who may see secrets of an organization that the definition does not name
     #[arg(long, value_name = "WHO", value_parser = parse_visibility, requires = "github_org")]
     pub visibility: Option<Visibility>,
+}
+
+impl From<&TargetArgs> for Asked {
+    fn from(args: &TargetArgs) -> Self {
+        Self {
+            apps: args.apps.clone(),
+            repository: args.repo.clone(),
+            environment: args.github_environment.clone(),
+            organization: args.github_org.clone(),
+            visibility: args.visibility,
+            selected_repositories: args.selected_repositories.clone(),
+            shard: None,
+        }
+    }
 }
 
 /// How far a run may go.

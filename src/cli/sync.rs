@@ -147,15 +147,7 @@ impl Run {
 fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Request {
     let after = args.fuses.prune_after.map(|after| i64::try_from(after.as_secs()).unwrap_or(i64::MAX));
     Request {
-        asked: Asked {
-            apps: args.targets.apps.clone(),
-            repository: args.targets.repo.clone(),
-            environment: args.targets.github_environment.clone(),
-            organization: args.targets.github_org.clone(),
-            visibility: args.targets.visibility,
-            selected_repositories: args.targets.selected_repositories.clone(),
-            shard: args.shard,
-        },
+        asked: Asked { shard: args.shard, ..Asked::from(&args.targets) },
         groups: args.targets.groups.iter().cloned().collect::<BTreeSet<String>>(),
         prune: Prune {
             enabled: args.fuses.prune || definition.sync.prune,

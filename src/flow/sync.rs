@@ -181,7 +181,11 @@ pub async fn prepare(
     Ok(Prepared { plan, values, scopes, settings, ledger: request.ledger.clone() })
 }
 
-fn check_groups(definition: &Definition, stack: &Environment, groups: &BTreeSet<String>) -> Outcome<()> {
+/// Refuses groups that the stack does not have.
+///
+/// # Errors
+/// `group-unknown`, with the nearest known one.
+pub fn check_groups(definition: &Definition, stack: &Environment, groups: &BTreeSet<String>) -> Outcome<()> {
     let known: Vec<&str> = definition.groups_of(&stack.name).map(|group| group.name.as_str()).collect();
     let unknown: Vec<&String> = groups.iter().filter(|group| !known.contains(&group.as_str())).collect();
     match unknown.first() {

@@ -1,6 +1,7 @@
 //! What exists at GitHub: repositories, environments, the token's own limits (github-api.md §§1.5, 1.7, 1.10).
 
 use http::Method;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -121,11 +122,11 @@ impl GitHub {
         self.send(Method::PUT, &path, Some(&json!({}))).await.map(|_| ())
     }
 
-    /// The token's primary limit; free of charge.
+    /// The token's primary limit, free of charge, and GitHub's clock.
     ///
     /// # Errors
     /// [`GitHubError`].
-    pub async fn rate_limit(&self) -> Result<RateLimit, GitHubError> {
+    pub async fn rate_limit(&self) -> Result<(RateLimit, Option<Timestamp>), GitHubError> {
         #[derive(Deserialize)]
         struct Answer {
             resources: Resources,
@@ -134,6 +135,9 @@ impl GitHub {
         struct Resources {
             core: RateLimit,
         }
-        Ok(self.get_json::<Answer>("/rate_limit").await?.resources.core)
+        let path = "/rate_limit";
+        let answer = self.get(path).await?;
+        let limits: Answer = answer.json().map_err(|problem| GitHubError::new(&Method::GET, path, problem))?;
+        Ok((limits.resources.core, answer.date()))
     }
 }

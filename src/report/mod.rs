@@ -2,10 +2,12 @@
 
 pub mod access;
 pub mod audit;
+pub mod doctor;
 pub mod evidence;
 pub mod findings;
 pub mod import;
 pub mod init;
+pub mod list;
 pub mod runner;
 pub mod sync;
 pub mod verify;

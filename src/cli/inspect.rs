@@ -1,0 +1,114 @@
+//! `list` and `doctor`: looking, and changing nothing.
+
+use clap::Args;
+
+use super::args::{GitHubArgs, SourceArgs, TargetArgs};
+use super::connect::Session;
+use super::door::Door;
+use crate::base::error::{FailureKind, Outcome};
+use crate::flow::targets::Asked;
+use crate::flow::{doctor, list, sync};
+use crate::io::ledger::LedgerPlace;
+use crate::report::doctor::{Check, DoctorReport, Verdict};
+
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Show what ESC holds, and do not ask GitHub
+    #[arg(long)]
+    pub no_github: bool,
+    #[command(flatten)]
+    pub inspect: InspectArgs,
+}
+
+/// What `list` and `doctor` share.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArgs {
+    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
+    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
+    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub github: GitHubArgs,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+}
+
+/// Runs `list`. Without a GitHub credential or a target it shows what ESC holds.
+///
+/// # Errors
+/// Failures of the definition, ESC and GitHub.
+pub async fn list(args: ListArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let args_of_targets = &args.inspect.targets;
+    let definition = session.definition(door)?;
+    let stack = session.stack(&definition)?.clone();
+    let source = session.source(&args.inspect.source).await?;
+    let opened = sync::open(&definition, &stack, &*source).await?;
+    let asked = Asked::from(args_of_targets);
+    let somewhere = asked.repository.is_some()
+        || asked.organization.is_some()
+        || definition.targets.iter().any(|target| target.stacks.contains(&stack.name));
+    let github = match somewhere && !args.no_github {
+        false => None,
+        true => {
+            let token =
+                args.inspect.github.github_token_path.as_deref().map(|path| opened.token_at(path)).transpose()?;
+            match session.github(&args.inspect.github, token) {
+                Ok(github) => Some(github),
+                Err(failure) if failure.code == "github-token-missing" => {
+                    door.note("no GitHub credential: showing what ESC holds, not where it is delivered");
+                    None
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    };
+    let deliveries = github.as_ref().map(|github| list::Deliveries {
+        github,
+        asked: &asked,
+        ledger: &args.inspect.ledger,
+        now: session.now,
+    });
+    let groups = args_of_targets.groups.iter().cloned().collect();
+    let report = list::list(&definition, &stack, &opened.values, &groups, deliveries).await?;
+    door.report(&report);
+    Ok(0)
+}
+
+/// Runs `doctor`: every question is asked, whatever the answers before were.
+///
+/// # Errors
+/// Failures of the definition only; all others are answers.
+pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let definition = session.definition(door)?;
+    let stack = session.stack(&definition)?.clone();
+    let mut checks = vec![Check::fine("definition", format!("`{}` is valid", definition.file))];
+    let opened = match session.source(&args.source).await {
+        Ok(source) => sync::open(&definition, &stack, &*source).await,
+        Err(failure) => Err(failure),
+    };
+    checks.extend(doctor::esc(&stack, &opened));
+    let token = match (&args.github.github_token_path, &opened) {
+        (Some(path), Ok(opened)) => opened.token_at(path).map(Some),
+        _ => Ok(None),
+    };
+    match token.and_then(|token| session.github(&args.github, token)) {
+        Ok(github) => {
+            let asked = Asked::from(&args.targets);
+            checks.extend(doctor::github(&github, &definition, &stack, &asked, &args.ledger, session.now).await);
+        }
+        Err(failure) => checks.push(Check {
+            name: "GitHub credential".to_owned(),
+            verdict: Verdict::Denied,
+            message: failure.to_string(),
+            hints: failure.hints,
+        }),
+    }
+    let report = DoctorReport { checks };
+    door.report(&report);
+    Ok(match report.worst() {
+        Verdict::Fine | Verdict::Warning => 0,
+        Verdict::Failed => FailureKind::Unexpected.exit_code(),
+        Verdict::Denied => FailureKind::Auth.exit_code(),
+    })
+}
