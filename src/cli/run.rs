@@ -86,13 +86,11 @@ fn run(cli: Cli, environment: Environment, mut door: Door) -> u8 {
 pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outcome<u8> {
     match command {
         Command::Access(command) => super::access::run(command, session, door).await,
-        Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
-        Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
-        Command::Init(args) => super::init::run(args, session, door),
         Command::Demo => Box::pin(super::demo::demo(session, door)).await,
         Command::Doctor(args) => super::inspect::doctor(args, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
+        Command::Init(args) => super::init::run(args, session, door),
         Command::List(args) => super::inspect::list(args, session, door).await,
         Command::Plan(args) => super::sync::plan(args, session, door).await,
         Command::Run(args) => super::child::run(args, session, door).await,
