@@ -25,6 +25,9 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
+    /// File of the audit trail [env: SOPHIA_AUDIT_LOG] [default: .sophia/audit.jsonl beside the definition]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub audit_log: Option<PathBuf>,
     /// When to use colour
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
     pub color: Color,
@@ -60,6 +63,8 @@ pub enum Command {
     Demo,
     /// Check tokens, permissions, limits and the clock
     Doctor(super::inspect::InspectArgs),
+    /// Show what was done, and check that nothing was taken out of the record
+    Audit(super::audit::AuditArgs),
     /// Write a stack's variables as dotenv, shell, JSON or docker
     ExportEnv(super::export::ExportArgs),
     /// Put the names of a dotenv file into ESC, in one revision

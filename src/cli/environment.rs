@@ -47,6 +47,7 @@ variables! {
     RUNNER_TEMP = "RUNNER_TEMP": "Folder for the JSON report of a step.";
     SOPHIA_AGE_KEY = "SOPHIA_AGE_KEY": "age identity that opens the embedded store and backups.";
     SOPHIA_AGE_PASSPHRASE = "SOPHIA_AGE_PASSPHRASE": "Passphrase of an embedded store that was made with one, or of a protected SSH key.";
+    SOPHIA_AUDIT_LOG = "SOPHIA_AUDIT_LOG": "File of the audit trail, unless `--audit-log` is given.";
     SOPHIA_GITHUB_APP_ID = "SOPHIA_GITHUB_APP_ID": "Id of a GitHub App to act as.";
     SOPHIA_GITHUB_APP_PRIVATE_KEY = "SOPHIA_GITHUB_APP_PRIVATE_KEY": "Private key (PEM) of that App.";
     USER = "USER": "Who runs the tool outside a job; named in the audit trail.";

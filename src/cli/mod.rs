@@ -4,6 +4,7 @@ pub mod access;
 pub mod action;
 pub mod args;
 pub mod child;
+pub mod audit;
 pub mod connect;
 pub mod demo;
 pub mod door;

@@ -88,6 +88,7 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Access(command) => super::access::run(command, session, door).await,
         Command::Demo => Box::pin(super::demo::demo(session, door)).await,
         Command::Doctor(args) => super::inspect::doctor(args, session, door).await,
+        Command::Audit(args) => super::audit::run(args, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
         Command::Init(args) => super::init::run(args, session, door),

@@ -13,9 +13,10 @@ use super::door::Door;
 use super::progress::Progress;
 use crate::base::error::{Failure, FailureKind, Outcome};
 use crate::flow::apply;
-use crate::flow::context::Context;
+use crate::flow::context::{Context, Event};
 use crate::flow::sync::{self, Prepared, Request};
 use crate::flow::targets::Asked;
+use crate::io::audit::AuditLog;
 use crate::io::files;
 use crate::report::Report;
 use crate::report::sync::SyncReport;
@@ -37,7 +38,7 @@ const LARGEST_PLAN: u64 = 64 << 20;
 pub async fn plan(args: PlanArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
     let run = Run::start(session, door, &args.run, false).await?;
     let plan = &run.prepared.plan;
-    let report = SyncReport { command: "plan", plan, outcomes: None };
+    let report = SyncReport { command: "plan", plan, outcomes: None, audit_head: None };
     if let Some(out) = &args.out {
         files::write_private(out, format!("{:#}\n", report.json()).as_bytes())?;
     }
@@ -62,13 +63,15 @@ pub async fn sync(args: SyncArgs, session: &Session, door: &mut Door) -> Outcome
         sync::still_true(&stored.digest, stored.revision, &stored.steps, plan)?;
     }
     if args.dry_run || sync::refuse(plan).is_err() {
-        door.report(&SyncReport { command: "sync", plan, outcomes: None });
+        door.report(&SyncReport { command: "sync", plan, outcomes: None, audit_head: None });
         door.problems(&plan.warnings);
         sync::refuse(plan)?;
         return Ok(if args.run.exit_code && plan.changes() { DIFFERENCES } else { 0 });
     }
-    let outcomes = run.apply(session, door).await;
-    door.report(&SyncReport { command: "sync", plan, outcomes: Some(&outcomes) });
+    let audit = if plan.changes() { Some(super::audit::open(session, "sync", plan)?) } else { None };
+    let outcomes = run.apply(session, door, audit.as_ref()).await;
+    let audit_head = audit.as_ref().map(AuditLog::head);
+    door.report(&SyncReport { command: "sync", plan, outcomes: Some(&outcomes), audit_head });
     door.problems(plan.warnings.iter().chain(&outcomes.problems));
     end(plan, &outcomes, run.stop.load(Ordering::Relaxed))
 }
@@ -76,7 +79,12 @@ pub async fn sync(args: SyncArgs, session: &Session, door: &mut Door) -> Outcome
 /// The exit of a run that wrote: 0 when all was done, 5 when part of it was.
 fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
     if outcomes.complete() {
-        return Ok(0);
+        return match outcomes.problems.iter().find(|problem| problem.code.starts_with("audit-")) {
+            None => Ok(0),
+            Some(_) => {
+                Err(Failure::new(FailureKind::Partial, "sync-unrecorded", "all was applied, not all was recorded"))
+            }
+        };
     }
     let (failed, not_tried) = (outcomes.failed(), outcomes.not_tried());
     let applied = outcomes.with_steps(plan).filter(|(_, _, outcome)| **outcome == StepOutcome::Applied).count();
@@ -130,14 +138,15 @@ impl Run {
         }
         let github = session.github(&args.github, token)?;
         let stop = stop_on_interrupt();
-        let context = Context { github: &github, stop: &stop, tell: &|_| {} };
+        let context = Context { github: &github, stop: &stop, tell: &|_| {}, audit: None };
         let prepared = sync::prepare(&context, &definition, &stack, opened.values, &request).await?;
         Ok(Self { prepared, github, stop })
     }
 
-    async fn apply(&self, session: &Session, door: &Door) -> Outcomes {
+    async fn apply(&self, session: &Session, door: &Door, audit: Option<&AuditLog>) -> Outcomes {
         let progress = Progress::new(session.global.quiet, door.in_a_job());
-        let context = Context { github: &self.github, stop: &self.stop, tell: &|event| progress.tell(event) };
+        let tell = |event: Event<'_>| progress.tell(event);
+        let context = Context { github: &self.github, stop: &self.stop, tell: &tell, audit };
         let outcomes = apply::apply(&context, &self.prepared).await;
         progress.end();
         outcomes

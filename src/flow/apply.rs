@@ -4,7 +4,7 @@
 //! GitHub's dates were read back, and on an interrupt. A run that was cut anywhere leaves a ledger from which
 //! the next one finishes the work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +14,7 @@ use futures_util::stream::{self, FuturesUnordered};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use super::audit;
 use super::context::{Context, Event};
 use super::observe::SeenScope;
 use super::sync::Prepared;
@@ -50,8 +51,10 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
         async move { work.run(plans).await }
     });
     let mut results = stream::iter(scopes).buffer_unordered(SCOPES_AT_ONCE);
+    let mut recorded = BTreeSet::new();
     while let Some(done) = results.next().await {
         outcomes.problems.extend(done.problems);
+        recorded.extend(done.recorded);
         for ((target, step), outcome) in done.outcomes {
             if let Some(slot) = outcomes.steps.get_mut(target).and_then(|steps| steps.get_mut(step)) {
                 *slot = outcome;
@@ -59,6 +62,7 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
         }
     }
     outcomes.usage = context.github.usage();
+    audit::end(context, plan, &recorded, &mut outcomes);
     outcomes
 }
 
@@ -79,6 +83,8 @@ struct Work<'a> {
 struct ScopeDone {
     outcomes: Vec<((usize, usize), StepOutcome)>,
     problems: Vec<Problem>,
+    /// Places of the steps whose outcome is in the audit trail.
+    recorded: Vec<(usize, usize)>,
 }
 
 /// One step with its place in the plan.
@@ -213,7 +219,13 @@ impl Work<'_> {
                         book.changed = true;
                         unsaved += 1;
                     }
-                    done.outcomes.push((task.place, self.outcome(task, result)));
+                    let outcome = self.outcome(task, result);
+                    match audit::record(self.context, task.target, task.step, &outcome) {
+                        Ok(()) => done.recorded.push(task.place),
+                        Err(problem) if done.problems.contains(&problem) => {}
+                        Err(problem) => done.problems.push(problem),
+                    }
+                    done.outcomes.push((task.place, outcome));
                     let count = self.done.fetch_add(1, Ordering::Relaxed) + 1;
                     (self.context.tell)(Event::Stepped { done: count, of: self.of });
                     if unsaved >= WRITES_PER_SAVE && waiting.peek().is_some() && saving.is_none() {

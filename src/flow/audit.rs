@@ -1,12 +1,74 @@
-//! `audit log` and `audit verify`: reading the trail, and other organizations' logs beside it.
+//! The audit trail: what a run adds to it, and what `audit log` and `audit verify` read from it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
-use crate::base::error::Outcome;
+use super::context::Context;
+use crate::base::error::{Outcome, Problem};
 use crate::io::audit;
 use crate::report::audit::{AuditEvent, AuditLogReport, AuditVerifyReport};
-use crate::rules::audit::{Filter, Head, Line, Record};
+use crate::rules::audit::{Entry, Filter, Head, Line, Record};
 use crate::rules::audit_chain;
+use crate::rules::outcome::{Outcomes, StepOutcome};
+use crate::rules::plan::{Plan, Step, Target};
+
+/// Adds the outcome of one step that writes. **When the trail cannot be written any more, the run stops:** no
+/// further step is begun.
+///
+/// # Errors
+/// The problem to report.
+pub fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &StepOutcome) -> Result<(), Problem> {
+    let Some(log) = context.audit else { return Ok(()) };
+    let error = match outcome {
+        StepOutcome::Failed { code, .. } => Some((*code).to_owned()),
+        _ => None,
+    };
+    let entry = Entry {
+        target: Some(target.to_string()),
+        kind: Some(step.kind.word().to_owned()),
+        name: Some(step.name.clone()),
+        group: Some(step.group.clone()),
+        action: Some(step.action.word().to_owned()),
+        reason: Some(step.reason.word().to_owned()),
+        outcome: Some(if *outcome == StepOutcome::Applied { "done" } else { outcome.word() }.to_owned()),
+        error,
+        ..Entry::of("step")
+    };
+    log.append(&entry).map_err(|failure| {
+        context.stop.store(true, Ordering::Relaxed);
+        Problem::error(failure.code, failure.to_string())
+    })
+}
+
+/// Adds what is not in the trail yet: steps that were not tried or failed before their write, and the end.
+pub fn end(context: &Context<'_>, plan: &Plan, recorded: &BTreeSet<(usize, usize)>, outcomes: &mut Outcomes) {
+    let Some(log) = context.audit else { return };
+    for (target_index, target) in plan.targets.iter().enumerate() {
+        for (step_index, step) in target.steps.iter().enumerate() {
+            let outcome = outcomes.steps.get(target_index).and_then(|steps| steps.get(step_index));
+            let Some(outcome) = outcome.filter(|_| step.action.writes()) else { continue };
+            if recorded.contains(&(target_index, step_index)) {
+                continue;
+            }
+            if let Err(problem) = record(context, &target.target, step, outcome) {
+                if !outcomes.problems.contains(&problem) {
+                    outcomes.problems.push(problem);
+                }
+                return;
+            }
+        }
+    }
+    let (failed, not_tried) = (outcomes.failed(), outcomes.not_tried());
+    let entry = Entry {
+        outcome: Some(if outcomes.complete() { "done" } else { "partial" }.to_owned()),
+        detail: (!outcomes.complete()).then(|| format!("{failed} failed, {not_tried} not tried")),
+        ..Entry::of("run-ended")
+    };
+    if let Err(failure) = log.append(&entry) {
+        outcomes.problems.push(Problem::error(failure.code, failure.to_string()));
+    }
+}
 
 /// Checks the trail at `path`, its head file, and anchors that were published elsewhere.
 ///

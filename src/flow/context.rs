@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::io::audit::AuditLog;
 use crate::io::github_access::GitHubAccess;
 use crate::rules::plan::Target;
 
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     /// Set when the user interrupts: no further step is begun, and what was done is recorded.
     pub stop: &'a AtomicBool,
     pub tell: &'a (dyn Fn(Event<'_>) + Sync),
+    /// Takes a line for every step that writes; none while nothing is written.
+    pub audit: Option<&'a AuditLog>,
 }
 
 impl Context<'_> {

@@ -118,9 +118,14 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// `text` as code in Markdown.
+pub fn code(text: &str) -> String {
+    format!("`{}`", plain(text).replace(['`', '|'], "'"))
+}
+
 /// `text` for a cell of a Markdown table.
 pub fn cell(text: &str) -> String {
-    plain(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
+    super::markdown_text(&plain(text))
 }
 
 fn minute(time: Timestamp) -> String {
@@ -301,7 +306,7 @@ mod tests {
              2026-05-28 20:26:40Z [github] octo|cat: org. [31mx a b\n"
         );
         let markdown = text(&report, Format::Markdown);
-        assert!(markdown.contains("| trail | octocat | create NAME_0 | payready/sophia · actions | done (new) |"));
+        assert!(markdown.contains("| trail | octocat | create NAME\\_0 | payready/sophia · actions | done (new) |"));
         assert!(markdown.contains("octo\\|cat"), "{markdown}");
         assert_eq!(report.json()["events"][0]["name"], "NAME_0");
         let none = AuditLogReport { events: Vec::new(), left_out: 0, unreadable: 0 };

@@ -16,6 +16,8 @@ pub struct SyncReport<'a> {
     pub command: &'static str,
     pub plan: &'a Plan,
     pub outcomes: Option<&'a Outcomes>,
+    /// Head of the audit trail after the run: published in the job summary, it is an anchor for `audit verify`.
+    pub audit_head: Option<String>,
 }
 
 /// Version of the JSON form; grows only when a field changes its meaning or goes away.
@@ -359,6 +361,10 @@ impl Report for SyncReport<'_> {
         for skipped in &self.plan.skipped {
             writeln!(to, "\nskipped {} ({})", super::markdown_text(&skipped.repository), skipped.why)?;
         }
-        writeln!(to, "\n{}", self.cost_line())
+        writeln!(to, "\n{}", self.cost_line())?;
+        match &self.audit_head {
+            Some(head) => writeln!(to, "\nHead of the audit trail: `{head}`"),
+            None => Ok(()),
+        }
     }
 }
