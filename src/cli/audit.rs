@@ -216,7 +216,10 @@ fn log(args: LogArgs, path: &Path, session: &Session, door: &mut Door) -> Outcom
     let report = audit::log(path, &filter, Vec::new(), args.limit)?;
     door.report(&report);
     if report.unreadable > 0 {
-        let message = format!("{} lines of the trail cannot be read", report.unreadable);
+        let message = match report.unreadable {
+            1 => "1 line of the trail cannot be read".to_owned(),
+            count => format!("{count} lines of the trail cannot be read"),
+        };
         door.problems(&[Problem::warning("audit-line-broken", message).hint("`audit verify` says which")]);
     }
     Ok(0)

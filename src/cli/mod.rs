@@ -3,8 +3,8 @@
 pub mod access;
 pub mod action;
 pub mod args;
-pub mod child;
 pub mod audit;
+pub mod child;
 pub mod connect;
 pub mod demo;
 pub mod door;

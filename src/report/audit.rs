@@ -153,7 +153,7 @@ impl AuditEvent {
 impl Report for AuditLogReport {
     fn human(&self, to: &mut dyn Write) -> io::Result<()> {
         if self.left_out > 0 {
-            writeln!(to, "{DIM}… {} older events; --limit shows more{DIM:#}", self.left_out)?;
+            writeln!(to, "{DIM}… {} older; --limit shows more{DIM:#}", self.left_out)?;
         }
         for event in &self.events {
             write!(to, "{DIM}{}{DIM:#} ", minute(event.time))?;
@@ -301,7 +301,7 @@ mod tests {
         let report = AuditLogReport { events: events(), left_out: 2, unreadable: 0 };
         assert_eq!(
             text(&report, Format::Human),
-            "… 2 older events; --limit shows more\n\
+            "… 2 older; --limit shows more\n\
              2026-05-28 20:26:40Z octocat: create NAME_0 at payready/sophia · actions done (new)\n\
              2026-05-28 20:26:40Z [github] octo|cat: org. [31mx a b\n"
         );

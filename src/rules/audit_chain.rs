@@ -107,17 +107,17 @@ fn lines_were(count: u64) -> String {
 fn links(read: &[Option<Line>]) -> Vec<Finding> {
     let present: BTreeSet<u64> = read.iter().flatten().map(|line| line.record.sequence).collect();
     let mut findings = Vec::new();
-    // The head that the next line should follow; its hash is unknown behind a line that could not be read.
-    let (mut sequence, mut hash) = (0, Some(Head::genesis().hash));
+    // The head that the next line should follow, and how many unreadable lines stand between.
+    let (mut head, mut unread) = (Head::genesis(), 0);
     for (index, line) in read.iter().enumerate() {
         let number = index + 1;
         let mut find = |code, message| findings.push(Finding { code, line: Some(number), message });
         let Some(line) = line else {
             find("audit-line-broken", format!("line {number} is not a line of an audit trail"));
-            (sequence, hash) = (sequence + 1, None);
+            unread += 1;
             continue;
         };
-        let own = line.record.sequence;
+        let (own, sequence) = (line.record.sequence, head.sequence);
         if !line.intact {
             find("audit-line-edited", format!("line {number} was edited: its hash is not that of its content"));
         } else if own <= sequence {
@@ -125,7 +125,7 @@ fn links(read: &[Option<Line>]) -> Vec<Finding> {
                 "audit-line-moved",
                 format!("line {number} has the sequence {own} of an earlier place: it was moved or repeated"),
             );
-        } else if own > sequence + 1 {
+        } else if own > sequence + 1 + unread {
             let gone = (sequence + 1..own).filter(|gap| !present.contains(gap)).count() as u64;
             if gone == 0 {
                 find(
@@ -137,17 +137,17 @@ fn links(read: &[Option<Line>]) -> Vec<Finding> {
                     "audit-lines-removed",
                     format!(
                         "{} removed before line {number}: the sequence jumps from {sequence} to {own}",
-                        lines_were(gone)
+                        lines_were(gone.saturating_sub(unread).max(1))
                     ),
                 );
             }
-        } else if hash.as_ref().is_some_and(|hash| *hash != line.record.previous) {
+        } else if own == sequence + 1 && head.hash != line.record.previous {
             find(
                 "audit-line-replaced",
                 format!("line {number} does not follow the line before it: that one was replaced"),
             );
         }
-        (sequence, hash) = (own, Some(line.hash.clone()));
+        (head, unread) = (line.head(), 0);
     }
     findings
 }
@@ -188,6 +188,7 @@ mod tests {
         assert_eq!(changed(&|lines| edit(&mut lines[2])), [("audit-line-edited", Some(3))]);
         assert_eq!(changed(&|lines| edit(&mut lines[4])), [("audit-line-edited", Some(5))]);
         assert_eq!(changed(&|lines| lines[1].push(' ')), [("audit-line-broken", Some(2))]);
+        assert_eq!(changed(&|lines| lines.insert(2, "foreign".into())), [("audit-line-broken", Some(3))]);
         assert_eq!(changed(&|lines| drop(lines.remove(2))), [("audit-lines-removed", Some(3))]);
         assert_eq!(changed(&|lines| drop(lines.remove(0))), [("audit-lines-removed", Some(1))]);
         assert_eq!(changed(&|lines| lines.truncate(3)), [("audit-truncated", None)]);
