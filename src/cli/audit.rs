@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::FINDINGS;
 use super::connect::Session;
 use super::door::Door;
 use super::environment;
@@ -21,9 +22,6 @@ use crate::rules::plan::Plan;
 
 /// Where the trail lies below the folder of the definition, unless told otherwise.
 const TRAIL: &str = ".sophia/audit.jsonl";
-
-/// Exit code for a trail that is not whole.
-const FINDINGS: u8 = 10;
 
 #[derive(Debug, Clone, Args)]
 pub struct AuditArgs {
