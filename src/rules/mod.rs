@@ -20,6 +20,7 @@ pub mod permissions;
 pub mod placeholder;
 pub mod plan;
 pub mod policy;
+pub mod precedence;
 pub mod redaction;
 mod resolve;
 pub mod schema;
