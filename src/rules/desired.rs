@@ -40,6 +40,8 @@ pub struct Desired {
     pub candidates: Vec<Candidate>,
     /// Names of the definition that have no value now and need none.
     pub optional: BTreeSet<String>,
+    /// Groups without mappings of which ESC holds nothing.
+    pub empty_groups: BTreeSet<String>,
     pub warnings: Vec<Problem>,
 }
 
@@ -90,6 +92,7 @@ impl Desired {
         let Some(root) = values.member(&group.name) else {
             let message = format!("group `{}` has no mappings, and ESC has nothing under `{}`", group.name, group.name);
             self.warnings.push(Problem::warning("group-empty", message).at(group.place.clone()));
+            self.empty_groups.insert(group.name.clone());
             return;
         };
         let mut leaves = Vec::new();

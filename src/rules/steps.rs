@@ -36,6 +36,8 @@ pub struct TargetFacts<'a> {
     pub wanted: &'a [Wanted],
     /// Names that the definition has, but that have no value now (`required: false`): never deleted.
     pub optional: &'a BTreeSet<String>,
+    /// Groups of the definition of which ESC holds nothing at all: the source may be incomplete.
+    pub empty_groups: &'a BTreeSet<String>,
     pub observed: &'a Observed,
     /// None when there is no ledger, or no key to compare by.
     pub ledger: Option<&'a Ledger>,
@@ -77,7 +79,7 @@ fn wanted_step(facts: &TargetFacts<'_>, settings: &Settings, wanted: &Wanted) ->
         Ok(value) => match size_refusal(wanted.kind, value.bytes) {
             Some(refusal) => refuse(&mut step, &refusal),
             None => {
-                (step.action, step.reason) = compare(facts, settings, wanted, value, listed);
+                (step.action, step.reason) = compare(facts, wanted, value, listed);
                 if let (Some(exposure), Some(listed)) = (facts.exposure, listed) {
                     expose(&mut step, exposure, listed, settings.allow_widening);
                 }
@@ -99,13 +101,7 @@ fn size_refusal(kind: EntryKind, bytes: usize) -> Option<Refusal> {
     Some(Refusal { reason: Reason::Size, message })
 }
 
-fn compare(
-    facts: &TargetFacts<'_>,
-    settings: &Settings,
-    wanted: &Wanted,
-    value: &ValueFacts,
-    listed: Option<&Listed>,
-) -> (Action, Reason) {
+fn compare(facts: &TargetFacts<'_>, wanted: &Wanted, value: &ValueFacts, listed: Option<&Listed>) -> (Action, Reason) {
     let entry = facts.ledger.and_then(|ledger| ledger.get(facts.target.app, wanted.kind, &wanted.name));
     let Some(listed) = listed else {
         return (Action::Create, if entry.is_some() { Reason::EditedOutside } else { Reason::New });
@@ -117,8 +113,9 @@ fn compare(
         return (Action::Keep, Reason::Unchanged);
     }
     let Some(entry) = entry else { return (Action::Update, Reason::NeverSynced) };
-    let same_key = facts.ledger.is_some_and(|ledger| ledger.key_id == settings.key_id);
-    if !same_key || value.fingerprint.as_ref() != Some(&entry.fingerprint) {
+    // The ledger's key id does not decide: two stacks with keys of their own may share a scope, and a
+    // fingerprint under another key is another one anyway.
+    if value.fingerprint.as_ref() != Some(&entry.fingerprint) {
         (Action::Update, Reason::ValueChanged)
     } else if !entry.is_what_github_lists(&listed.updated_at) || value.variable.is_some() {
         (Action::Update, Reason::EditedOutside)
@@ -166,7 +163,7 @@ fn expose(step: &mut Step, asked: &Exposure, listed: &Listed, allow_widening: bo
 
 /// Names whose selected repositories must be looked at before [`decide`] can be trusted with them.
 #[must_use]
-pub fn needs_repositories(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<(EntryKind, String)> {
+pub fn needs_repositories(facts: &TargetFacts<'_>) -> Vec<(EntryKind, String)> {
     let Some(asked) = facts.exposure else { return Vec::new() };
     facts
         .wanted
@@ -176,7 +173,7 @@ pub fn needs_repositories(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<(
             let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()))?;
             let entry = facts.ledger.and_then(|ledger| ledger.get(facts.target.app, wanted.kind, &wanted.name));
             let known = entry.and_then(|entry| entry.exposure.as_ref()) == Some(&asked.token());
-            let kept = compare(facts, settings, wanted, value, Some(listed)).0 == Action::Keep;
+            let kept = compare(facts, wanted, value, Some(listed)).0 == Action::Keep;
             (listed.visibility == Some(Visibility::Selected) && !(known && kept))
                 .then(|| (wanted.kind, wanted.name.clone()))
         })
@@ -203,6 +200,13 @@ fn gone_steps(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<Step> {
             (Action::Keep, Some("--prune deletes it".to_owned()))
         } else if !facts.observed.complete.contains(kind) {
             (Action::Refuse, Some("GitHub's listing was incomplete: nothing is deleted on such a basis".to_owned()))
+        } else if facts.empty_groups.contains(&entry.group) {
+            let group = &entry.group;
+            let detail = format!(
+                "ESC has nothing under group `{group}`, which may be an accident; a group that is meant to go is \
+                 removed from the definition"
+            );
+            (Action::Refuse, Some(detail))
         } else if !ripe {
             (Action::Keep, Some("gone too short a time for --prune-after".to_owned()))
         } else {
@@ -244,6 +248,19 @@ fn refuse_over_the_limit(facts: &TargetFacts<'_>, steps: &mut [Step]) {
     }
 }
 
+/// Whether a target is so full that its deletions must make room before it takes what is new.
+///
+/// Otherwise deletions come last: a renamed secret is never missing under both names.
+#[must_use]
+pub fn deletes_make_room(plan: &TargetPlan, observed: &Observed) -> bool {
+    [EntryKind::Secret, EntryKind::Variable].into_iter().any(|kind| {
+        let own = if kind == EntryKind::Variable { observed.ledger_variables } else { 0 };
+        let existing = observed.entries.keys().filter(|(listed, _)| *listed == kind).count() + own;
+        let creates = plan.steps.iter().filter(|step| step.kind == kind && step.action == Action::Create).count();
+        existing + creates > most_entries(&plan.target, kind)
+    })
+}
+
 /// The fuse over a whole run: more deletions than allowed, and none is made.
 pub fn blow_the_delete_fuse(targets: &mut [TargetPlan], max_delete: usize) {
     let deletes: usize = targets.iter().map(|target| target.count(Action::Delete)).sum();
@@ -258,3 +275,6 @@ pub fn blow_the_delete_fuse(targets: &mut [TargetPlan], max_delete: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
