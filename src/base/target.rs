@@ -155,6 +155,12 @@ pub enum App {
 impl App {
     pub const ALL: [Self; 4] = [Self::Actions, Self::Dependabot, Self::Codespaces, Self::Agents];
 
+    /// Whether the app has variables of its own (github-api.md §1.6); the others have secrets only.
+    #[must_use]
+    pub fn has_variables(self) -> bool {
+        matches!(self, Self::Actions | Self::Agents)
+    }
+
     /// The word in GitHub's paths and in reports.
     #[must_use]
     pub fn word(self) -> &'static str {

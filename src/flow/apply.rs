@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::audit;
 use super::context::{Context, Event};
-use super::observe::SeenScope;
+use super::observe::{SeenScope, SeenTarget};
 use super::sync::Prepared;
 use crate::base::error::Problem;
 use crate::base::secret::{FingerprintKey, SealingKey};
@@ -29,6 +29,7 @@ use crate::rules::ledger::{Entry, EntryKey, Ledger};
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::permissions::{Access, needed};
 use crate::rules::plan::{Action, Step, Target, TargetPlan};
+use crate::rules::steps::deletes_make_room;
 
 /// Scopes that are worked on at once; requests have their own, tighter limit.
 const SCOPES_AT_ONCE: usize = 32;
@@ -95,6 +96,13 @@ struct Task<'a> {
     step: &'a Step,
 }
 
+/// When the ledger is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Between,
+    Last,
+}
+
 /// The scope's ledger while the run changes it.
 struct Book {
     /// As stored last.
@@ -134,8 +142,12 @@ impl Work<'_> {
             .filter(|task| task.step.action.writes())
             .partition(|task| task.step.action == Action::Delete);
         let keys = self.sealing_keys(&puts, &mut done).await;
-        self.write_all(puts, &keys, &mut book, &mut done).await;
-        self.write_all(deletes, &keys, &mut book, &mut done).await;
+        let full = |seen: &SeenTarget| {
+            plans.iter().any(|(_, plan)| plan.target == seen.delivery.target && deletes_make_room(plan, &seen.observed))
+        };
+        let (first, last) = if self.seen.targets.iter().any(full) { (deletes, puts) } else { (puts, deletes) };
+        self.write_all(first, &keys, &mut book, &mut done).await;
+        self.write_all(last, &keys, &mut book, &mut done).await;
         if let Some(book) = &mut book {
             self.mark_gone(&tasks, book);
             self.settle(&tasks, book, &mut done).await;
@@ -239,7 +251,7 @@ impl Work<'_> {
                 Some((result, snapshot)) = OptionFuture::from(saving.as_mut()), if saving.is_some() => {
                     saving = None;
                     if let Some(book) = book.as_mut() {
-                        self.saved(book, &snapshot, result, done);
+                        self.saved(book, &snapshot, result, done, Moment::Between);
                     }
                 }
                 else => break,
@@ -372,9 +384,12 @@ impl Work<'_> {
             let Some(entry) = book.ours.entries.get_mut(&id) else { continue };
             if applied.contains(&task.place) {
                 stores.entry((task.target, task.step.kind)).or_default().push(task);
-            } else if entry.updated_at.is_none() && task.step.action == Action::Keep {
+            } else if let (None, Action::Keep, Some(observed)) =
+                (&entry.updated_at, task.step.action, &task.step.observed)
+                && entry.is_what_github_lists(observed)
+            {
                 // The plan saw that GitHub still holds what the cut run wrote.
-                entry.updated_at.clone_from(&task.step.observed);
+                entry.updated_at = Some(observed.clone());
                 book.changed = true;
             }
         }
@@ -410,7 +425,7 @@ impl Work<'_> {
         if book.changed && !book.closed {
             let snapshot = book.ours.clone();
             let result = self.store(&book.found, &snapshot).await;
-            self.saved(book, &snapshot, result, done);
+            self.saved(book, &snapshot, result, done, Moment::Last);
         }
     }
 
@@ -419,13 +434,22 @@ impl Work<'_> {
     }
 
     /// Takes over what is stored now; `ours` may have gone on since `snapshot`.
-    fn saved(&self, book: &mut Book, snapshot: &Ledger, result: Result<Found, LedgerTrouble>, done: &mut ScopeDone) {
+    fn saved(
+        &self,
+        book: &mut Book,
+        snapshot: &Ledger,
+        result: Result<Found, LedgerTrouble>,
+        done: &mut ScopeDone,
+        moment: Moment,
+    ) {
         match result {
             Ok(found) => {
                 book.changed = book.ours != *snapshot;
                 book.ours = Ledger::merged_over(&found.ledger, snapshot, &book.ours);
                 book.found = found;
             }
+            // The next save has it all again.
+            Err(trouble) if moment == Moment::Between && trouble.may_pass() => book.changed = true,
             Err(trouble) => {
                 book.closed = true;
                 done.problems.push(unsaved(&self.seen.scope, &trouble));

@@ -127,8 +127,12 @@ async fn list(
     kinds: &BTreeSet<EntryKind>,
 ) -> Result<Observed, (GitHubError, Target, EntryKind)> {
     let mut observed = Observed::default();
-    for kind in kinds {
+    let kinds = kinds.iter().filter(|kind| **kind == EntryKind::Secret || target.app.has_variables());
+    let listings = kinds.map(|kind| async move {
         let listing = client.list_entries(target, *kind).await.map_err(|error| (error, target.clone(), *kind))?;
+        Ok((kind, listing))
+    });
+    for (kind, listing) in try_join_all(listings).await? {
         if listing.complete {
             observed.complete.insert(*kind);
         }

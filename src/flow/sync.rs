@@ -1,6 +1,6 @@
 //! `plan` and `sync`: the same plan from the same facts (design §6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -18,8 +18,9 @@ use crate::rules::cost;
 use crate::rules::definition::{Definition, Environment};
 use crate::rules::desired::Desired;
 use crate::rules::digest::{Fingerprints, StoredStep, digest, moved};
-use crate::rules::plan::{Action, Plan, PlanSource, Prune, Settings, TargetPlan};
+use crate::rules::plan::{Action, Plan, PlanSource, Prune, Reason, Settings, Step, TargetPlan, Wanted};
 use crate::rules::policy;
+use crate::rules::precedence::{self, Occupied};
 use crate::rules::steps::{TargetFacts, blow_the_delete_fuse, decide, needs_repositories};
 
 /// What a run was asked to do.
@@ -165,7 +166,14 @@ pub async fn prepare(
     }
     blow_the_delete_fuse(&mut targets, settings.prune.max_delete);
     if let (Some(id), true) = (&settings.key_id, has_key) {
-        warnings.extend(other_key(&scopes, id));
+        warnings.extend(other_key(&scopes, &targets, id));
+    }
+    warnings.extend(precedence::warnings(&occupied(&scopes, &targets)));
+    if request.prune.enabled {
+        warnings.extend(scopes.iter().filter(|scope| scope.ledger.is_none()).map(|scope| {
+            let message = format!("nothing of {} is deleted: no ledger proves what this tool wrote there", scope.scope);
+            Problem::warning("prune-without-ledger", message)
+        }));
     }
     let fingerprints = fingerprints(&values);
     let concurrency = context.github.pace_settings().concurrency as u64;
@@ -211,22 +219,27 @@ async fn decide_scope(
                 && delivery.groups.as_ref().is_none_or(|groups| groups.contains(group))
         };
         let denied = |group: &str| denial(definition, group, &stack.name, delivery);
-        let (wanted, shared) = values.desired.wanted(&groups, &denied, values.key.as_ref());
+        let (mut wanted, shared) = values.desired.wanted(&groups, &denied, values.key.as_ref());
         for problem in shared {
             if !warnings.contains(&problem) {
                 warnings.push(problem);
             }
         }
+        if !delivery.target.app.has_variables() {
+            warnings.extend(undelivered_variables(scope, delivery, &wanted));
+            wanted.retain(|wanted| wanted.kind == EntryKind::Secret);
+        }
         let facts = TargetFacts {
             target: &delivery.target,
             wanted: &wanted,
             optional: &values.desired.optional,
+            empty_groups: &values.desired.empty_groups,
             observed: &seen.observed,
             ledger: scope.ledger.as_ref().map(|found| &found.ledger),
             exposure: delivery.exposure.as_ref(),
         };
         let mut observed = seen.observed.clone();
-        for (kind, name) in needs_repositories(&facts, settings) {
+        for (kind, name) in needs_repositories(&facts) {
             let ids = scope.client.selected_repositories(&delivery.target, kind, &name).await.map_err(|error| {
                 let doing = format!("look at who may see `{name}` of {}", delivery.target);
                 error.failure(&doing, "organization permission `Secrets`: read")
@@ -240,6 +253,17 @@ async fn decide_scope(
     Ok(plans)
 }
 
+/// A warning when variables reach no store of a scope, because none of its apps has variables.
+fn undelivered_variables(scope: &SeenScope, delivery: &Delivery, wanted: &[Wanted]) -> Option<Problem> {
+    let elsewhere = scope.targets.iter().any(|seen| seen.delivery.target.app.has_variables());
+    let names: Vec<&str> =
+        wanted.iter().filter(|wanted| wanted.kind == EntryKind::Variable).map(|wanted| wanted.name.as_str()).collect();
+    (!elsewhere && !names.is_empty()).then(|| {
+        let (names, target) = (names.join("`, `"), &delivery.target);
+        Problem::warning("variable-app", format!("{target} has no variables, so `{names}` is not delivered there"))
+    })
+}
+
 /// Why no policy lets a group of a stack be delivered; none when one does, or when there are no policies.
 fn denial(definition: &Definition, group: &str, stack: &str, delivery: &Delivery) -> Option<String> {
     let decision = policy::decide_destination(definition, group, stack, &delivery.reader);
@@ -247,9 +271,13 @@ fn denial(definition: &Definition, group: &str, stack: &str, delivery: &Delivery
     (!decision.allowed).then(|| format!("no access policy grants group `{group}` of stack `{stack}` to {scope}"))
 }
 
-fn other_key(scopes: &[SeenScope], id: &str) -> Option<Problem> {
+fn other_key(scopes: &[SeenScope], targets: &[TargetPlan], id: &str) -> Option<Problem> {
     let other = scopes.iter().find(|scope| {
-        scope.ledger.as_ref().and_then(|found| found.ledger.key_id.as_deref()).is_some_and(|known| known != id)
+        let changed = |step: &Step| step.action == Action::Update && step.reason == Reason::ValueChanged;
+        let rewrites =
+            targets.iter().any(|target| target.target.scope == scope.scope && target.steps.iter().any(changed));
+        let known = scope.ledger.as_ref().and_then(|found| found.ledger.key_id.as_deref());
+        rewrites && known.is_some_and(|known| known != id)
     })?;
     Some(Problem::warning(
         "fingerprint-key-changed",
@@ -270,6 +298,13 @@ fn fingerprints(values: &Values) -> Fingerprints {
             Some((id, value.fingerprint(key, &candidate.name)))
         })
         .collect()
+}
+
+/// Which names each store will hold after the run, and which of them this run does not write.
+fn occupied<'a>(scopes: &'a [SeenScope], targets: &'a [TargetPlan]) -> Vec<Occupied<'a>> {
+    let seen = scopes.iter().flat_map(|scope| &scope.targets);
+    let by_target: BTreeMap<_, _> = seen.map(|seen| (&seen.delivery.target, &seen.observed)).collect();
+    targets.iter().filter_map(|plan| Some(Occupied::new(plan, by_target.get(&plan.target)?))).collect()
 }
 
 /// The failure of a plan that holds a refusal: nothing of it is written.

@@ -58,6 +58,12 @@ impl GitHubError {
         matches!(self.problem, Problem::NotFound { .. })
     }
 
+    /// Whether the way or the server failed, and not the request: another try may go well.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self.problem, Problem::Server { .. } | Problem::Transport { .. } | Problem::Malformed { .. })
+    }
+
     /// Whether the token was refused for this request, or may be (404 hides what a token may not see).
     #[must_use]
     pub fn is_denied(&self) -> bool {

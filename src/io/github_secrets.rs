@@ -212,15 +212,25 @@ impl GitHub {
         let mut body = json!({"name": name, "value": value});
         expose(&mut body, exposure, target.app);
         let (list, entry) = (list_path(target, EntryKind::Variable), entry_path(target, EntryKind::Variable, name));
-        let first = if exists { (Method::PATCH, &entry) } else { (Method::POST, &list) };
-        let second = if exists { (Method::POST, &list) } else { (Method::PATCH, &entry) };
-        let answer = match self.send(first.0, first.1, Some(&body)).await {
-            Err(GitHubError { problem: Problem::Conflict { .. } | Problem::NotFound { .. }, .. }) => {
-                self.send(second.0, second.1, Some(&body)).await?
+        let create = || self.send(Method::POST, &list, Some(&body));
+        let replace = || self.send(Method::PATCH, &entry, Some(&body));
+        let answer = if exists {
+            match replace().await {
+                Err(error) if error.is_not_found() => create().await,
+                other => other,
             }
-            other => other?,
+        } else {
+            match create().await {
+                Err(GitHubError { problem: Problem::Conflict { .. }, .. }) => replace().await,
+                // It may have arrived: replacing what is there tells, and does no harm.
+                Err(error) if error.may_pass() => match replace().await {
+                    Err(error) if error.is_not_found() => create().await,
+                    other => other,
+                },
+                other => other,
+            }
         };
-        Ok(answer.date())
+        Ok(answer?.date())
     }
 }
 

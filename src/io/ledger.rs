@@ -47,6 +47,14 @@ pub enum LedgerTrouble {
     File(#[from] crate::base::error::Failure),
 }
 
+impl LedgerTrouble {
+    /// Whether another try, later, may go well.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::GitHub(error) if error.may_pass())
+    }
+}
+
 /// The variables of a scope are `actions` variables, whatever app the secrets are for.
 fn variables_of(scope: &Scope) -> Target {
     Target { scope: scope.clone(), app: App::Actions }
