@@ -125,7 +125,9 @@ fn policies(definition: &Definition, found: &mut Vec<Problem>) {
                 .groups
                 .iter()
                 .flat_map(|group| policy.environments.iter().map(move |stack| (group, stack)))
-                .filter(|(group, stack)| exists(group, stack) && !delivered(definition, identity, group, stack))
+                .filter(|(group, stack)| {
+                    exists(group, stack) && !delivered(definition, group, stack, |reader| covers(identity, reader))
+                })
                 .map(|(group, stack)| format!("`{group}` of `{stack}`"))
                 .collect();
             if !unused.is_empty() {
@@ -141,12 +143,12 @@ fn policies(definition: &Definition, found: &mut Vec<Problem>) {
     }
 }
 
-/// Whether a target delivers the group of the stack to something that `identity` covers.
+/// Whether a target delivers the group of the stack to someone for whom `reads` is true.
 #[must_use]
-pub fn delivered(definition: &Definition, identity: &Identity, group: &str, stack: &str) -> bool {
+pub fn delivered(definition: &Definition, group: &str, stack: &str, reads: impl Fn(&Identity) -> bool) -> bool {
     definition.targets.iter().any(|target| {
         deliveries(definition, target).any(|(found, of)| found.name == group && of == stack)
-            && readers(&target.destination).iter().any(|reader| covers(identity, reader))
+            && readers(&target.destination).iter().any(&reads)
     })
 }
 

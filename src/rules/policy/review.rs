@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::findings::{delivered, readers};
-use super::{Decision, can, grants};
+use super::{Decision, can, covers, grants};
 use crate::rules::definition::{Definition, Identity};
 
 /// One identity's row.
@@ -39,10 +39,17 @@ pub struct Matrix {
 pub fn matrix(definition: &Definition) -> Matrix {
     let columns: Vec<(String, String)> = pairs(definition);
     let row = |identity: Identity| {
-        let cell = |(group, stack): &(String, String)| Cell {
-            allowed: can(definition, &identity, group, stack).allowed,
-            policies: grants(definition, &identity, group, stack).map(|policy| policy.name.clone()).collect(),
-            delivered: delivered(definition, &identity, group, stack),
+        let cell = |(group, stack): &(String, String)| {
+            let allowed = can(definition, &identity, group, stack).allowed;
+            // What an owner may have, its repositories get through it; what it may not have is theirs to be denied.
+            let reads = |reader: &Identity| {
+                if allowed { covers(&identity, reader) } else { spelling(&identity) == spelling(reader) }
+            };
+            Cell {
+                allowed,
+                policies: grants(definition, &identity, group, stack).map(|policy| policy.name.clone()).collect(),
+                delivered: delivered(definition, group, stack, reads),
+            }
         };
         let cells = columns.iter().map(cell).collect();
         Row { identity, cells }
@@ -155,7 +162,7 @@ mod tests {
                 format!("{} {}", row.identity, row.cells.iter().map(sign).collect::<String>())
             })
             .collect();
-        assert_eq!(rows, ["team:t - may - ", "github:o/* DENIED DENIED DENIED ", "github:O/R - yes DENIED "]);
+        assert_eq!(rows, ["team:t - may - ", "github:o/* DENIED - - ", "github:O/R - yes DENIED "]);
         assert_eq!(matrix.rows[2].cells[1].policies, ["p"]);
     }
 
