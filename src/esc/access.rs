@@ -103,7 +103,7 @@ impl Evaluator<'_> {
         let mut receiver = start;
         let mut remaining = steps;
         while let Some((step, rest)) = remaining.split_first() {
-            self.graph.spend(1)?;
+            self.graph.spend(16)?;
             if self.graph[receiver].unknown {
                 let schema = self.graph[receiver].schema;
                 return Ok(self.follow_unknown(at, schema, remaining));
@@ -188,7 +188,9 @@ impl Evaluator<'_> {
     }
 
     fn unknown_property<'k>(&mut self, at: ExprId, step: &Step, key: &str, known: impl Iterator<Item = &'k Rc<str>>) {
-        let hint = did_you_mean(key, known.map(AsRef::as_ref));
+        let candidates: Vec<&str> = known.map(AsRef::as_ref).take(self.comparisons).collect();
+        self.comparisons -= candidates.len();
+        let hint = did_you_mean(key, candidates);
         self.step_error(at, step, format!("unknown property {}{hint}", go_quote(key)));
     }
 

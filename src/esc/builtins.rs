@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::eval::{Evaluator, Mode};
 use super::expression::Builtin;
-use super::graph::{Content, Exhausted, ExprId, Mark, ValueId};
+use super::graph::{self, Content, Exhausted, ExprId, Mark, ValueId};
 use super::schema::{self, SchemaId};
 use super::value::{self, Value};
 
@@ -193,7 +193,7 @@ impl Evaluator<'_> {
             Err(unknown) => return Ok(unknown),
         };
         let text = self.text_of(argument);
-        self.graph.spend(text.len())?;
+        self.graph.spend(text.len() * graph::VALUE / 2)?;
         // Only the first value is read; what follows it is ignored.
         let json = match serde_json::Deserializer::from_str(&text).into_iter::<Json>().next() {
             Some(Ok(json)) => json,
@@ -277,7 +277,7 @@ impl Evaluator<'_> {
             Err(unknown) => return Ok(unknown),
         };
         let (delimiter, text) = (self.text_of(delimiter), self.text_of(text));
-        self.graph.spend(text.len())?;
+        self.graph.spend(text.len() * graph::VALUE)?;
         let parts: Vec<ValueId> = if delimiter.is_empty() {
             let mut buffer = [0; 4];
             text.chars().map(|letter| self.graph.text(id, letter.encode_utf8(&mut buffer))).collect()
@@ -296,7 +296,7 @@ impl Evaluator<'_> {
         let mut items = Vec::new();
         for list in self.items_of(lists).iter() {
             let list = self.items_of(Some(*list));
-            self.graph.spend(list.len())?;
+            self.graph.spend(list.len() * 8)?;
             items.extend_from_slice(&list);
         }
         Ok(self.made(id, Content::List(items.into()), secret))
@@ -321,26 +321,34 @@ impl Evaluator<'_> {
 
     fn validate_call(&mut self, id: ExprId, schema: ExprId, value: ExprId) -> Given<ValueId> {
         let accept = self.validation_schema(schema)?;
-        let checked = self.evaluate(value, accept.unwrap_or(schema::ANY))?;
-        if let Some(accept) = accept {
+        let checked = self.evaluate(value, accept.map_or(schema::ANY, |(accept, _)| accept))?;
+        if let Some((accept, secret)) = accept {
+            let before = self.findings.len();
             self.fits(checked, accept)?;
+            // **Messages repeat what the schema expects**, which may be a secret.
+            for finding in self.findings.iter_mut().skip(before).filter(|_| secret) {
+                "the value does not fit its secret schema".clone_into(&mut finding.summary);
+            }
         }
         self.pass_through(id, checked)
     }
 
     /// The schema that an expression spells; none when it is unknown or wrong, which is then reported.
-    fn validation_schema(&mut self, expression: ExprId) -> Given<Option<SchemaId>> {
+    /// With it, whether it holds a secret.
+    fn validation_schema(&mut self, expression: ExprId) -> Given<Option<(SchemaId, bool)>> {
         let json_schema = self.graph.schemas.json_schema();
         let spelled = self.evaluate(expression, json_schema)?;
         let fits = self.fits(spelled, json_schema)?;
         if self.graph.contains(spelled, Mark::Unknown)? || !fits {
             return Ok(None);
         }
+        let secret = self.graph.contains(spelled, Mark::Secret)?;
         let json = self.export_value(spelled)?.to_plain_json(false);
         match self.graph.schemas.read(&json) {
-            Ok(schema) => Ok(Some(schema)),
+            Ok(schema) => Ok(Some((schema, secret))),
             Err(error) => {
-                self.error(expression, format!("invalid schema: {error}"));
+                let reason = if secret { "the reason would show a secret" } else { &error };
+                self.error(expression, format!("invalid schema: {reason}"));
                 Ok(None)
             }
         }

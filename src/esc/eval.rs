@@ -105,9 +105,11 @@ pub struct Evaluated {
     pub rotations: Vec<Rotation>,
     /// `context` as the root document saw it.
     pub context: Option<Value>,
-    /// The document's own expressions, in the form of the API (esc-language.md §9). Plaintext secrets are starred.
+    /// The document's own expressions, in the form of the API (esc-language.md §9); of a check only, else empty.
+    /// Plaintext secrets are starred.
     pub exprs: Json,
-    /// The shape of the value, in the form of the API. **It holds no content**, unlike the reference's.
+    /// The shape of the value, in the form of the API; of a check only, else `true`. **It holds no content**,
+    /// unlike the reference's.
     pub schema: Json,
 }
 
@@ -123,7 +125,9 @@ impl Evaluated {
         let mut environment = serde_json::Map::new();
         let Some(value) = &self.value else { return Json::Object(environment) };
         let members = |value: &Value| value.to_json().get("value").cloned().unwrap_or_default();
-        environment.insert("exprs".into(), self.exprs.clone());
+        if self.exprs.as_object().is_some_and(|exprs| !exprs.is_empty()) {
+            environment.insert("exprs".into(), self.exprs.clone());
+        }
         environment.insert("properties".into(), members(value));
         environment.insert("schema".into(), self.schema.clone());
         if let Some(context) = &self.context {
@@ -167,6 +171,7 @@ pub fn evaluate(
         findings: std::mem::take(&mut evaluated.diagnostics),
         rotations: Vec::new(),
         depth: 0,
+        comparisons: 50_000,
     };
     let outcome = evaluator.root(name, document, Rc::new(decrypter));
     match outcome {
@@ -218,6 +223,8 @@ pub(super) struct Evaluator<'a> {
     pub findings: Vec<Diagnostic>,
     pub rotations: Vec<Rotation>,
     pub depth: u16,
+    /// Comparisons of names that are left for suggestions; a document of mistakes shall not take for ever.
+    pub comparisons: usize,
 }
 
 type Given<T> = Result<T, Exhausted>;
@@ -471,7 +478,7 @@ impl<'a> Evaluator<'a> {
             }
             State::Declared => {}
         }
-        self.graph.spend(1)?;
+        self.graph.spend(graph::VALUE)?;
         if self.depth >= graph::DEEPEST {
             self.error(id, format!("evaluation is nested more than {} levels deep", graph::DEEPEST));
             let value = self.graph.unknown(id, schema::ANY);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::eval::Evaluator;
 use super::expression::{Builtin, range};
-use super::graph::{Content, DocumentId, Exhausted, ExprId, Kind, Spot, Step, ValueId};
+use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Kind, Spot, Step, ValueId};
 use super::interpolation::Accessor;
 use super::value::{self, Range, Value};
 
@@ -31,15 +31,18 @@ pub fn export(evaluator: &mut Evaluator<'_>, document: DocumentId, value: ValueI
         Some(context) => evaluator.export_value(context)?,
         None => Value::plain(value::Content::Null),
     };
-    let mut exprs = Map::new();
-    let kind = root.map(|root| evaluator.graph[root].kind.clone());
-    if let Some(Kind::Object { properties, .. }) = kind.as_deref() {
-        for (key, property) in properties {
-            exprs.insert(key.as_ref().to_owned(), evaluator.export_expression(*property, false)?);
-        }
-    }
     let value = evaluator.export_value(value)?;
-    let schema = shape(&value);
+    let (mut exprs, mut schema) = (Map::new(), Json::Bool(true));
+    // Only the answer to a check shows them, and they cost more than the values.
+    if evaluator.checking() {
+        let kind = root.map(|root| evaluator.graph[root].kind.clone());
+        if let Some(Kind::Object { properties, .. }) = kind.as_deref() {
+            for (key, property) in properties {
+                exprs.insert(key.as_ref().to_owned(), evaluator.export_expression(*property, false)?);
+            }
+        }
+        schema = shape(&value);
+    }
     Ok(Exported { value, context, exprs: Json::Object(exprs), schema })
 }
 
@@ -77,7 +80,7 @@ impl Evaluator<'_> {
     /// The merged value as a tree of its own. **The bases in its traces carry places and scalars, not the
     /// members of lists and objects**: those would repeat at every level below.
     pub fn export_value(&mut self, id: ValueId) -> Given<Value> {
-        self.graph.spend(1)?;
+        self.graph.spend(2 * graph::VALUE)?;
         let content = match self.graph[id].content.clone() {
             Content::List(items) => {
                 let mut exported = Vec::with_capacity(items.len());
@@ -104,6 +107,7 @@ impl Evaluator<'_> {
                 Content::Object(_) => value::Content::Object(BTreeMap::new()),
                 scalar => self.export_scalar(scalar)?,
             };
+            self.graph.spend(2 * graph::VALUE)?;
             chain.push(self.frame(under, content));
             base = self.graph[under].base;
         }
@@ -132,7 +136,7 @@ impl Evaluator<'_> {
     /// One expression in the form of the API. `secret` says that it is the plaintext of a secret, which is
     /// not repeated.
     fn export_expression(&mut self, id: ExprId, secret: bool) -> Given<Json> {
-        self.graph.spend(1)?;
+        self.graph.spend(8 * graph::VALUE)?;
         let mut out = Map::new();
         out.insert("range".into(), self.range(self.graph.spot(id)).to_json());
         let mut bases = Vec::new();

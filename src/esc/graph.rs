@@ -15,8 +15,16 @@ use crate::base::yaml::Span;
 
 /// The deepest nesting of values, and of evaluations within evaluations.
 pub const DEEPEST: u16 = 200;
-/// Steps that one evaluation may take: nodes visited and bytes of text made.
-pub const BUDGET: u64 = 200_000_000;
+/// What one evaluation may spend: about the bytes that it allocates; walks cost less. A document of a hundred
+/// thousand leaves needs a tenth of it.
+pub const BUDGET: u64 = 512 << 20;
+
+/// What a visit costs.
+const VISIT: usize = 16;
+/// What a value costs.
+pub const VALUE: usize = 128;
+/// What a schema costs, made or held against a value.
+pub const SCHEMA: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExprId(u32);
@@ -230,9 +238,9 @@ impl Graph {
     }
 
     /// # Errors
-    /// [`Exhausted`] when less than `steps` is left.
-    pub fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
-        self.budget = self.budget.checked_sub(steps as u64).ok_or(Exhausted)?;
+    /// [`Exhausted`] when less than `cost` is left.
+    pub fn spend(&mut self, cost: usize) -> Result<(), Exhausted> {
+        self.budget = self.budget.checked_sub(cost as u64).ok_or(Exhausted)?;
         Ok(())
     }
 
@@ -264,7 +272,7 @@ impl Graph {
         while let Some(under) = base {
             let Content::Object(entries) = &self[under].content else { break };
             let entries = entries.clone();
-            self.spend(entries.len())?;
+            self.spend(entries.len() * VISIT)?;
             let merged = merged.get_or_insert_with(|| own.as_ref().clone());
             for (key, value) in entries.iter() {
                 merged.entry(key.clone()).or_insert(*value);
@@ -318,7 +326,7 @@ impl Graph {
     /// [`Exhausted`].
     pub fn merge(&mut self, id: ValueId, base: Option<ValueId>) -> Result<(), Exhausted> {
         let Some(base) = base.filter(|base| !self.same(id, *base)) else { return Ok(()) };
-        self.spend(1)?;
+        self.spend(VISIT)?;
         match self[id].base {
             // Its members were merged when the base was set.
             Some(own) if self.same(own, base) => return Ok(()),
@@ -355,7 +363,7 @@ impl Graph {
         if let Some(copy) = copies.get(&id) {
             return Ok(*copy);
         }
-        self.spend(1)?;
+        self.spend(VALUE)?;
         let mut copy = self[id].clone();
         // A copy of what only a rotation may see is an ordinary value.
         (copy.rotate_only, copy.own_members) = (false, false);
@@ -390,7 +398,7 @@ impl Graph {
     /// # Errors
     /// [`Exhausted`].
     pub fn show_own_members(&mut self, id: ValueId) -> Result<(), Exhausted> {
-        self.spend(1)?;
+        self.spend(VISIT)?;
         (self.own_members, self[id].own_members) = (true, true);
         match self[id].content.clone() {
             Content::List(items) => items.iter().try_for_each(|item| self.show_own_members(*item)),
@@ -404,7 +412,7 @@ impl Graph {
     /// # Errors
     /// [`Exhausted`].
     pub fn contains(&mut self, id: ValueId, mark: Mark) -> Result<bool, Exhausted> {
-        self.spend(1)?;
+        self.spend(VISIT)?;
         let value = &self[id];
         let here = match mark {
             Mark::Secret => value.secret,
@@ -443,7 +451,7 @@ impl Graph {
     /// # Errors
     /// [`Exhausted`].
     pub fn text_form(&mut self, id: ValueId) -> Result<Text, Exhausted> {
-        self.spend(1)?;
+        self.spend(VALUE)?;
         let value = &self[id];
         let (mut unknown, mut secret) = (value.unknown, value.secret);
         if unknown {
@@ -481,7 +489,7 @@ impl Graph {
     /// # Errors
     /// [`Exhausted`].
     pub fn schema_of(&mut self, id: ValueId) -> Result<SchemaId, Exhausted> {
-        self.spend(1)?;
+        self.spend(SCHEMA)?;
         let value = &self[id];
         if value.unknown {
             return Ok(value.schema);

@@ -2,6 +2,9 @@
 //!
 //! Case and underscores do not count; a suggestion must be closer than half the length of what was typed.
 
+/// Longer names get no suggestion: comparing takes the square of their length.
+const LONGEST: usize = 200;
+
 fn fold(name: &str) -> Vec<u8> {
     name.chars().filter(|letter| *letter != '_').flat_map(char::to_lowercase).collect::<String>().into_bytes()
 }
@@ -10,6 +13,9 @@ fn fold(name: &str) -> Vec<u8> {
 #[must_use]
 pub fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let typed = fold(typed);
+    if typed.len() > LONGEST {
+        return None;
+    }
     let mut closest = typed.len().div_ceil(2);
     let mut best = None;
     for candidate in candidates {

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::eval::Evaluator;
-use super::graph::{Content, Exhausted, ExprId, Graph, Kind, ValueId};
+use super::graph::{self, Content, Exhausted, ExprId, Graph, Kind, ValueId};
 use super::path::{push_index, push_key};
 use super::schema::{Bound, Schema, SchemaId};
 use super::value::go_quote;
@@ -87,7 +87,7 @@ impl Validator<'_> {
     }
 
     fn deeper<T>(&mut self, blame: &Blame, otherwise: T, check: impl FnOnce(&mut Self) -> Given<T>) -> Given<T> {
-        self.graph.spend(1)?;
+        self.graph.spend(graph::SCHEMA)?;
         if self.depth >= DEEPEST {
             self.blame(blame, format!("the schema is nested more than {DEEPEST} levels deep"));
             return Ok(otherwise);
