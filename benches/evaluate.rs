@@ -3,6 +3,7 @@
 //! `cargo bench --bench evaluate` prints a table; `tests/peers/esc-eval -bench` prints the same for the
 //! reference. The documents are the same, letter by letter.
 #![allow(
+    clippy::disallowed_macros,
     clippy::print_stdout,
     clippy::expect_used,
     reason = "a benchmark prints its table and fails when it is broken"
