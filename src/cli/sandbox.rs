@@ -13,6 +13,9 @@ pub struct SandboxArgs {
     /// Port of GitHub [default: any free one]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     pub github_port: u16,
+    /// Unix socket on which GitHub answers too, for `gh` (`http_unix_socket`)
+    #[arg(long, value_name = "FILE")]
+    pub github_socket: Option<std::path::PathBuf>,
     /// Port of Pulumi Cloud [default: any free one]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     pub pulumi_port: u16,
@@ -35,8 +38,13 @@ fn world() -> serde_json::Value {
 pub async fn start(args: &SandboxArgs) -> Outcome<sandbox::Running> {
     let seed = serde_json::from_value(world())
         .map_err(|error| Failure::unexpected("sandbox-world", "the sandbox's world is broken").cause(error))?;
-    let options =
-        Options { github_port: args.github_port, pulumi_port: args.pulumi_port, seed, ..Options::new(super::run::now) };
+    let options = Options {
+        github_port: args.github_port,
+        github_socket: args.github_socket.clone(),
+        pulumi_port: args.pulumi_port,
+        seed,
+        ..Options::new(super::run::now)
+    };
     sandbox::start(options).await.map_err(|error| {
         Failure::unexpected("sandbox-start", "the sandbox could not start")
             .cause(error)

@@ -99,3 +99,29 @@ impl Connected<IncomingStream<'_, LoopbackListener>> for Connection {
         stream.io().connection.clone()
     }
 }
+
+/// Listens on a Unix socket, which is how `gh` is led here without TLS (github-api.md §8.2).
+#[cfg(unix)]
+pub struct SocketListener(pub tokio::net::UnixListener);
+
+#[cfg(unix)]
+impl Listener for SocketListener {
+    type Io = Cuttable<tokio::net::UnixStream>;
+    type Addr = tokio::net::unix::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (inner, address) = Listener::accept(&mut self.0).await;
+        (Cuttable { inner, connection: Connection::new() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+#[cfg(unix)]
+impl Connected<IncomingStream<'_, SocketListener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, SocketListener>) -> Self {
+        stream.io().connection.clone()
+    }
+}

@@ -25,6 +25,7 @@ mod github_state;
 mod github_store;
 mod listener;
 mod request_log;
+mod response;
 pub mod seed;
 mod server;
 

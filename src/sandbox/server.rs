@@ -2,15 +2,14 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request as HttpRequest, State};
 use axum::response::Response;
-use futures_util::stream;
-use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
@@ -18,12 +17,13 @@ use tokio::sync::watch;
 
 use super::admin;
 use super::esc::Esc;
-use super::exchange::{Call, Content, Reply};
+use super::exchange::Call;
 use super::faults::{Cut, Effect, Faults};
 use super::github::Github;
 use super::github_access::secondary_limit;
 use super::listener::{Connection, LoopbackListener};
 use super::request_log::{Request, RequestLog};
+use super::response::{plain, respond};
 use super::seed::{EscTokenSeed, Seed, TokenSeed};
 
 /// Where the sandbox takes the time from: the caller's clock.
@@ -36,6 +36,8 @@ pub struct Options {
     /// 0 takes any free port.
     pub github_port: u16,
     pub pulumi_port: u16,
+    /// GitHub answers on this Unix socket too; the file must not exist.
+    pub github_socket: Option<PathBuf>,
     pub clock: Clock,
     /// Tokens that may do everything.
     pub github_token: String,
@@ -51,6 +53,7 @@ impl Options {
         Self {
             github_port: 0,
             pulumi_port: 0,
+            github_socket: None,
             clock: Arc::new(clock),
             github_token: "ghp_sandbox".to_owned(),
             pulumi_token: "pul-sandbox".to_owned(),
@@ -212,6 +215,9 @@ pub async fn start(options: Options) -> io::Result<Running> {
     world.apply(&seed, (options.clock)()).map_err(wrong)?;
     let shared = Arc::new(Shared { world: Mutex::new(world), clock: options.clock, arrived });
     let github_url = serve("github", options.github_port, &shared, &stop).await?;
+    if let Some(path) = &options.github_socket {
+        serve_socket(path, &shared, &stop)?;
+    }
     let pulumi_url = serve("pulumi", options.pulumi_port, &shared, &stop).await?;
     Ok(Running {
         id_token_url: format!("{github_url}/_actions/id-token?api-version=2.0"),
@@ -235,8 +241,20 @@ async fn serve(
 ) -> io::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let serving = axum::serve(LoopbackListener(listener), service_of(service, shared));
+    spawn(serving.into_future(), stop);
+    Ok(url)
+}
+
+type Service = axum::extract::connect_info::IntoMakeServiceWithConnectInfo<Router, Connection>;
+
+fn service_of(service: &'static str, shared: &Arc<Shared>) -> Service {
     let router = Router::new().fallback(answer).with_state((service, Arc::clone(shared)));
-    let serving = axum::serve(LoopbackListener(listener), router.into_make_service_with_connect_info::<Connection>());
+    router.into_make_service_with_connect_info::<Connection>()
+}
+
+/// Serves until the sandbox stops.
+fn spawn(serving: impl Future<Output = io::Result<()>> + Send + 'static, stop: &watch::Sender<bool>) {
     let mut stopped = stop.subscribe();
     tokio::spawn(async move {
         tokio::select! {
@@ -244,7 +262,18 @@ async fn serve(
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     });
-    Ok(url)
+}
+
+#[cfg(unix)]
+fn serve_socket(path: &std::path::Path, shared: &Arc<Shared>, stop: &watch::Sender<bool>) -> io::Result<()> {
+    let listener = super::listener::SocketListener(tokio::net::UnixListener::bind(path)?);
+    spawn(axum::serve(listener, service_of("github", shared)).into_future(), stop);
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn serve_socket(_: &std::path::Path, _: &Arc<Shared>, _: &watch::Sender<bool>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The way of one request.
@@ -353,41 +382,4 @@ fn outcome(
     }
     let status = reply.status;
     (respond(reply, Some(fault)), Some(status))
-}
-
-fn plain(status: u16) -> Response {
-    respond(Reply::empty(status), None)
-}
-
-/// Turns an answer into HTTP; `fault` may shorten or break the body.
-fn respond(reply: Reply, fault: Option<&Effect>) -> Response {
-    let (kind, mut body) = match reply.content {
-        Content::None => (None, Bytes::new()),
-        Content::Json(json) => (Some("application/json; charset=utf-8"), Bytes::from(json.to_string())),
-        Content::Text { kind, text } => (Some(kind), Bytes::from(text)),
-    };
-    if let Some(length) = fault.and_then(|fault| fault.truncate) {
-        body.truncate(length);
-    }
-    let broken = fault.is_some_and(|fault| fault.cut == Some(Cut::Body));
-    let mut builder = Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK));
-    if let Some(kind) = kind {
-        builder = builder.header("content-type", kind);
-    }
-    if broken {
-        builder = builder.header("content-length", body.len());
-    }
-    for (name, value) in reply.headers {
-        let parsed = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value));
-        if let (Ok(name), Ok(value)) = parsed {
-            builder = builder.header(name, value);
-        }
-    }
-    let body = if broken {
-        let half = body.slice(..body.len() / 2);
-        Body::from_stream(stream::iter([Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))]))
-    } else {
-        Body::from(body)
-    };
-    builder.body(body).unwrap_or_default()
 }

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Other people's clients against `sandbox`, after our own `sync`. Prints `N passed, N failed`.
+# usage: run.sh [BINARY]; tools are kept in $PEER_TOOLS (default target/peers).
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+tools=${PEER_TOOLS:-$root/target/peers}
+binary=${1:-$root/target/debug/sophia-secrets-sync}
+work=$(mktemp -d)
+sandbox=
+finish() {
+  [[ -z $sandbox ]] || kill "$sandbox" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+
+mkdir -p "$tools"
+if [[ ! -x $tools/venv/bin/python3 ]]; then
+  python3 -m venv "$tools/venv"
+fi
+"$tools/venv/bin/python3" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+if ! cmp -s "$here/octokit/package-lock.json" "$tools/octokit/package-lock.json"; then
+  mkdir -p "$tools/octokit"
+  cp "$here/octokit/package.json" "$here/octokit/package-lock.json" "$tools/octokit/"
+  (cd "$tools/octokit" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+fi
+cp "$here/octokit/octokit.mjs" "$tools/octokit/"
+# `gh` is no Go module that a proxy serves; Debian packs it.
+if ! command -v gh >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+  { apt-get -qq update && apt-get -qq install -y --no-install-recommends gh; } >"$work/apt.log" 2>&1 || cat "$work/apt.log"
+fi
+
+env -i HOME="$work" "$binary" sandbox --github-socket "$work/github.sock" >"$work/exports" 2>"$work/sandbox.log" &
+sandbox=$!
+for _ in $(seq 100); do
+  [[ $(wc -l <"$work/exports") -ge 4 ]] && break
+  sleep 0.1
+done
+# shellcheck disable=SC1091
+source "$work/exports"
+export GITHUB_SOCKET=$work/github.sock GH_CONFIG_DIR=$work/gh HOME=$work
+
+# What our own tool writes, the peers read.
+python3 - <<'PY'
+import json, os, urllib.request
+text = """values:
+  api-keys: { OPENAI_API_KEY: { fn::secret: one } }
+  database-credentials: { DATABASE_URL: { fn::secret: "postgres://u:p@h/$db" } }
+"""
+seed = {"esc": {"environments": {"payready/sophia-esc/production": text}}}
+request = urllib.request.Request(os.environ["GITHUB_API_URL"] + "/_sandbox/state", json.dumps(seed).encode(), method="PATCH")
+urllib.request.urlopen(request).read()
+PY
+cp "$here/pulumi-esc-environment.yaml" "$work/"
+(cd "$work" && "$binary" --quiet sync --stack production --repo payready/sophia)
+
+passed=0 failed=0
+peer() {
+  local title=$1 lines
+  shift
+  if ! "$@" >"$work/peer.log" 2>&1; then
+    # A peer that ends badly without a failed check has failed as a whole.
+    grep -q '^not ok' "$work/peer.log" || echo "not ok $title" >>"$work/peer.log"
+  fi
+  lines=$(grep -c '^ok ' "$work/peer.log" || true)
+  passed=$((passed + lines))
+  lines=$(grep -c '^not ok ' "$work/peer.log" || true)
+  failed=$((failed + lines))
+  if [[ $lines -gt 0 ]]; then
+    cat "$work/peer.log"
+  else
+    grep '^ok ' "$work/peer.log"
+  fi
+}
+peer pygithub env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pygithub.py"
+peer pulumi-esc-sdk env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pulumi_sdk.py"
+peer octokit node "$tools/octokit/octokit.mjs"
+peer gh bash "$here/gh.sh"
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[[ $failed == 0 ]]
