@@ -1,4 +1,5 @@
 //! What must hold of every ESC document: laws of merging, limits instead of crashes, and no secret in a message.
+#![allow(clippy::expect_used, reason = "a test fails where it must")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +7,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sophia_secrets_sync::esc::eval::{Decrypter, Evaluated, Loaded, Loader, Mode, evaluate};
-use sophia_secrets_sync::esc::provider::Providers;
+use sophia_secrets_sync::esc::provider::{Providers, Reading};
 
 struct Memory(BTreeMap<String, String>);
 
@@ -289,4 +290,45 @@ fn many_mistakes_take_no_more_time_than_they_deserve() {
     let evaluated = open(&text, &[]);
     assert_eq!(evaluated.diagnostics.len(), 3000);
     assert!(evaluated.diagnostics[0].summary.contains("did you mean"));
+}
+
+#[test]
+fn a_check_answers_where_each_expression_stands() {
+    let text =
+        "values:\n  token: {fn::secret: hidden}\n  list:\n    - ${token}\n    - a ${list[0]}\n  object: {k: 1}\n";
+    let (mut loader, providers) = (Memory(BTreeMap::new()), Providers::default());
+    let check = Mode::Check { show_secrets: false };
+    let answer = evaluate("root", text, check, &mut loader, &Closed, &providers, &BTreeMap::new()).to_json();
+    let exprs = &answer["exprs"];
+    let begin = |expr: &Json| (expr["range"]["begin"]["line"].clone(), expr["range"]["begin"]["column"].clone());
+    assert_eq!(begin(&exprs["token"]), (json!(2), json!(10)));
+    assert_eq!(exprs["token"]["builtin"]["name"], "fn::secret");
+    assert_eq!(begin(&exprs["token"]["builtin"]["arg"]), (json!(2), json!(23)));
+    assert_eq!(exprs["list"]["list"][0]["symbol"][0]["key"], "token");
+    assert_eq!(exprs["list"]["list"][0]["symbol"][0]["value"]["begin"]["line"], 2);
+    assert_eq!(exprs["list"]["list"][1]["interpolate"][0]["text"], "a ");
+    assert_eq!(exprs["list"]["list"][1]["interpolate"][0]["value"][1]["index"], 0);
+    assert_eq!(exprs["object"]["keyRanges"]["k"]["begin"]["column"], 12);
+    assert_eq!(exprs["object"]["object"]["k"]["literal"], 1);
+    assert_eq!(answer["schema"]["properties"]["token"], json!({"type": "string", "secret": true}));
+    assert_eq!(answer["executionContext"]["properties"]["rootEnvironment"]["value"]["name"]["value"], "root");
+    assert_eq!(open(text, &[]).to_json().get("exprs"), None);
+}
+
+#[test]
+fn a_host_may_lend_its_own_texts_as_secrets() {
+    let read = |name: &str| if name == "PORT" { Ok("5432".to_owned()) } else { Err("not allowed".to_owned()) };
+    let text =
+        "values:\n  env: {fn::open::env: {port: PORT}}\n  url: db:${env.port}\n  other: {fn::open::env: {x: HOME}}\n";
+    let evaluated = |providers: Providers| {
+        evaluate("root", text, Mode::Open, &mut Memory(BTreeMap::new()), &Closed, &providers, &BTreeMap::new())
+    };
+    let lent = evaluated(Providers::default().with("env", Reading { what: "environment variable", read }));
+    let value = lent.value.as_ref().expect("a value");
+    assert_eq!(value.member("url").map(|url| (url.to_text(), url.secret)), Some(("db:5432".to_owned(), true)));
+    assert_eq!(summaries(&lent), ["reading environment variable for `x`: not allowed"]);
+    let without = evaluated(Providers::default().tolerant());
+    assert!(!without.has_errors());
+    assert_eq!(summaries(&without), ["unknown provider \"env\""; 2]);
+    assert!(without.value.is_some_and(|value| value.member("url").is_some_and(|url| url.unknown)));
 }
