@@ -49,6 +49,11 @@ const SECRETS: [(&str, &str); 4] = [
     ("pulumi-access-token", environment::PULUMI_ACCESS_TOKEN),
 ];
 
+/// The variables that carry a credential as an input: no program that this one starts needs them.
+pub fn secret_variables() -> impl Iterator<Item = String> {
+    SECRETS.iter().map(|(name, _)| *name).chain(["workflow-token"]).map(Environment::input_variable)
+}
+
 /// Commands that reach secrets at GitHub, which the job's own token never can (github-api.md §3.2).
 const WRITERS: [&str; 2] = ["plan", "sync"];
 

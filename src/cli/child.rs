@@ -55,13 +55,15 @@ pub async fn run(args: ChildArgs, session: &Session, door: &mut Door) -> Outcome
     let stack = session.stack(&definition)?.clone();
     let source = session.source(&args.source).await?;
     let found = export::variables(&*source, &definition, &stack, &args.groups).await?;
+    door.mask_all(&found.variables);
     door.problems(&found.warnings);
+    let tokens: &[&str] = if args.keep_tokens { &[] } else { &TOKENS };
     let mut words = args.command.into_iter();
     let settings = ChildSettings {
         program: words.next().unwrap_or_default(),
         arguments: words.collect(),
         variables: found.variables.iter().map(variable).collect::<Outcome<_>>()?,
-        unset: if args.keep_tokens { Vec::new() } else { TOKENS.map(str::to_owned).to_vec() },
+        unset: super::action::secret_variables().chain(tokens.iter().map(|name| (*name).to_owned())).collect(),
         at_a_terminal: std::io::stdin().is_terminal(),
     };
     let redacted = if args.no_redact { None } else { Some(redacted(&found.variables, door)?) };

@@ -10,8 +10,10 @@ use anstream::AutoStream;
 use super::job::Job;
 use crate::base::error::{Failure, Problem, Severity};
 use crate::base::secret::SecretValue;
+use crate::base::target::EntryKind;
 use crate::report::runner::{Disarmed, SHORTEST_MASK};
 use crate::report::{self, BOLD, Format, RED, Report, YELLOW};
+use crate::rules::variables::Variable;
 
 /// When colour is used (`--color`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -77,6 +79,13 @@ impl Door {
                 "mask-too-short",
                 format!("`{name}` has fewer than {SHORTEST_MASK} characters: the runner cannot mask it"),
             ));
+        }
+    }
+
+    /// Masks the secrets among a stack's variables; see [`Self::mask`].
+    pub fn mask_all(&mut self, variables: &[Variable]) {
+        for variable in variables.iter().filter(|variable| variable.kind == EntryKind::Secret) {
+            self.mask(&variable.name, &variable.value);
         }
     }
 

@@ -61,6 +61,7 @@ pub async fn export_env(args: ExportArgs, session: &Session, door: &mut Door) ->
     }
     let source = session.source(&args.source).await?;
     let found = export::variables(&*source, &definition, &stack, &args.groups).await?;
+    door.mask_all(&found.variables);
     door.problems(&found.warnings);
     let style = match args.form {
         As::Dotenv => Style::Dotenv,

@@ -12,6 +12,7 @@ use super::connect::Session;
 use super::door::Door;
 use super::progress::Progress;
 use crate::base::error::{Failure, FailureKind, Outcome};
+use crate::base::secret::SecretValue;
 use crate::flow::apply;
 use crate::flow::context::{Context, Event};
 use crate::flow::sync::{self, Prepared, Request};
@@ -131,6 +132,9 @@ impl Run {
             Some(path) => Some(opened.token_at(path)?),
             None => None,
         };
+        if let Some(token) = &token {
+            door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
+        }
         for candidate in &opened.values.desired.candidates {
             if let Some(secret) = candidate.secret() {
                 door.mask(&candidate.name, secret);

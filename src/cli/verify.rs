@@ -54,6 +54,9 @@ pub async fn run(args: VerifyArgs, session: &Session, door: &mut Door) -> Outcom
         Some(path) => Some(opened.token_at(path)?),
         None => None,
     };
+    if let Some(token) = &token {
+        door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
+    }
     for candidate in &opened.values.desired.candidates {
         if let Some(secret) = candidate.secret() {
             door.mask(&candidate.name, secret);

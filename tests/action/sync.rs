@@ -187,3 +187,18 @@ fn the_canary_needs_something_to_compare() {
     let nothing_injected = job(&services).input("command", "verify").run();
     assert_eq!(nothing_injected.exit, 2, "{}", nothing_injected.raw);
 }
+
+#[test]
+fn commands_that_hand_out_values_mask_them_first_and_pass_no_credential_on() {
+    let services = Services::start();
+    for (command, args) in [("export-env", "--as json"), ("run", "--no-redact -- env")] {
+        let ran = job(&services).input("command", command).input("args", args).run();
+        assert_eq!(ran.exit, 0, "{}", ran.raw);
+        assert!(ran.log.contains("OPENAI_API_KEY") && ran.raw.contains("marker-openai $x"), "{}", ran.raw);
+        assert_no_secret(&ran.log);
+        let printed = ran.raw.lines().filter(|line| !line.starts_with("::add-mask::"));
+        let credentials: Vec<&str> =
+            printed.filter(|line| line.contains(GITHUB_TOKEN) || line.contains(PULUMI_TOKEN)).collect();
+        assert_eq!(credentials, [] as [&str; 0]);
+    }
+}
