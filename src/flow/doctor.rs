@@ -19,7 +19,9 @@ const CLOCK_SKEW: i64 = 60;
 
 fn failed(name: String, failure: &Failure) -> Check {
     let verdict = if failure.kind == crate::base::error::FailureKind::Auth { Verdict::Denied } else { Verdict::Failed };
-    Check { name, verdict, message: failure.to_string(), hints: failure.hints.clone() }
+    // Whoever reads this has run the doctor already.
+    let hints = failure.hints.iter().filter(|hint| !hint.contains("doctor")).cloned().collect();
+    Check { name, verdict, message: failure.to_string(), hints }
 }
 
 /// What ESC answered: the environment, its fingerprint key, and what is missing of the stack.
@@ -137,7 +139,7 @@ async fn target(github: &GitHubAccess, delivery: &Delivery, place: &LedgerPlace)
     let mut checks = Vec::new();
     match client.list_entries(target, EntryKind::Secret).await {
         Ok(listing) if listing.complete => {
-            checks.push(Check::fine(format!("{target}: list"), format!("{} secrets", listing.entries.len())));
+            checks.push(Check::fine(format!("{target}: list"), format!("{} listed", listing.entries.len())));
         }
         Ok(_) => checks.push(Check::warning(format!("{target}: list"), "GitHub counts more secrets than it lists")),
         Err(error) => {
