@@ -9,7 +9,6 @@ use clap::{Args, Parser, Subcommand};
 use super::door::Color;
 use crate::base::target::{App, RepositoryName};
 use crate::flow::targets::Asked;
-use crate::report::Format;
 use crate::rules::plan::Visibility;
 
 /// Keep GitHub secrets equal to what Pulumi ESC holds
@@ -36,7 +35,7 @@ pub struct Global {
     pub definition: Option<PathBuf>,
     /// How the result is written to stdout
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, global = true)]
-    pub format: Format,
+    pub format: OutputFormat,
     /// Pulumi organization, instead of the definition's
     #[arg(short, long, value_name = "NAME", global = true)]
     pub org: Option<String>,
@@ -54,6 +53,28 @@ pub struct Global {
     pub verbose: u8,
 }
 
+/// The forms of reports, and those of `env open`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// For a terminal
+    #[default]
+    Human,
+    /// Frozen structures with a `schema_version`
+    Json,
+    /// For job summaries and comments
+    Markdown,
+    #[value(hide = true)]
+    Yaml,
+    #[value(hide = true)]
+    Detailed,
+    #[value(hide = true)]
+    Dotenv,
+    #[value(hide = true)]
+    Shell,
+    #[value(hide = true)]
+    String,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show and check who may get which group of which stack
@@ -65,6 +86,8 @@ pub enum Command {
     Doctor(super::inspect::InspectArgs),
     /// Show what was done, and check that nothing was taken out of the record
     Audit(super::audit::AuditArgs),
+    /// Make, read, change and roll back an ESC environment
+    Env(super::env::EnvArgs),
     /// Write a stack's variables as dotenv, shell, JSON or docker
     ExportEnv(super::export::ExportArgs),
     /// Put the names of a dotenv file into ESC, in one revision
@@ -93,22 +116,22 @@ pub enum Command {
 #[command(next_help_heading = "Source of values")]
 pub struct SourceArgs {
     /// File with the age identity that opens the embedded store [env: SOPHIA_AGE_KEY holds one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub age_identity: Option<PathBuf>,
     /// Pulumi Cloud, or `file://DIR` for the embedded store [env: PULUMI_BACKEND_URL]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub esc_url: Option<String>,
     /// Lifetime of the Pulumi token that the job's identity is exchanged for, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "oidc_organization")]
+    #[arg(long, global = true, value_name = "SECONDS", requires = "oidc_organization")]
     pub oidc_expiration: Option<u64>,
     /// Exchange the job's identity for a token of this Pulumi organization
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub oidc_organization: Option<String>,
     /// Scope of that token: `team:NAME`, `user:LOGIN`, `runner:NAME`, or `admin`
-    #[arg(long, value_name = "SCOPE", requires = "oidc_organization")]
+    #[arg(long, global = true, value_name = "SCOPE", requires = "oidc_organization")]
     pub oidc_scope: Option<String>,
     /// Type of that token
-    #[arg(long, value_name = "TYPE", value_parser = ["organization", "team", "personal", "runner"], requires = "oidc_organization")]
+    #[arg(long, global = true, value_name = "TYPE", value_parser = ["organization", "team", "personal", "runner"], requires = "oidc_organization")]
     pub oidc_token_type: Option<String>,
 }
 

@@ -35,13 +35,14 @@ pub struct ChildArgs {
 }
 
 /// Credentials that a program does not need for what it is run for.
-const TOKENS: [&str; 8] = [
+pub(super) const TOKENS: [&str; 9] = [
     environment::ACTIONS_ID_TOKEN_REQUEST_TOKEN,
     environment::ACTIONS_ID_TOKEN_REQUEST_URL,
     environment::GH_TOKEN,
     environment::GITHUB_TOKEN,
     environment::PULUMI_ACCESS_TOKEN,
     environment::SOPHIA_AGE_KEY,
+    environment::SOPHIA_AGE_PASSPHRASE,
     environment::SOPHIA_GITHUB_APP_ID,
     environment::SOPHIA_GITHUB_APP_PRIVATE_KEY,
 ];

@@ -12,7 +12,7 @@ use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
 use crate::base::target::RepositoryName;
 use crate::esc::provider::Providers;
-use crate::io::age_keys::Identities;
+use crate::io::age_keys::{Identities, Recipient};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::esc_local::{EscLocal, Settings};
 use crate::io::files;
@@ -105,26 +105,28 @@ impl Session {
     /// # Errors
     /// When the URL is none, or no token is found.
     pub async fn source(&self, args: &SourceArgs) -> Outcome<Box<dyn Source>> {
-        if let Some(store) = self.embedded_store(args)? {
+        if let Some(store) = self.embedded_store(args, &[])? {
             return Ok(Box::new(store));
         }
         let url = self.esc_url(args);
         Ok(Box::new(PulumiCloud::connect(url, &self.pulumi_login(args)?).await?))
     }
 
-    /// The embedded store that `file://DIR` names; none for Pulumi Cloud.
+    /// The embedded store that `file://DIR` names; none for Pulumi Cloud. `recipients` can open what is made,
+    /// besides whoever makes it.
     ///
     /// # Errors
     /// When the age identity cannot be read.
-    pub fn embedded_store(&self, args: &SourceArgs) -> Outcome<Option<EscLocal>> {
+    pub fn embedded_store(&self, args: &SourceArgs, recipients: &[Recipient]) -> Outcome<Option<EscLocal>> {
         let Some(root) = self.esc_url(args).strip_prefix("file://") else { return Ok(None) };
         if root.is_empty() {
             return Err(Failure::usage("esc-url", "`file://` names no folder").hint("give --esc-url file://DIR"));
         }
+        let identities = self.age_identities(args)?;
         Ok(Some(EscLocal::new(Settings {
             root: PathBuf::from(root),
-            identities: self.age_identities(args)?,
-            recipients: Vec::new(),
+            recipients: [identities.recipients(), recipients.to_vec()].concat(),
+            identities,
             author: self.author(),
             now: Arc::new(super::run::now),
             providers: Providers::default().tolerant(),

@@ -33,8 +33,13 @@ pub fn main() -> u8 {
         }
     };
     let job = Job::of(&environment, false);
-    let door = Door::new(cli.global.format, cli.global.color, cli.global.quiet, job);
-    run(cli, environment, door)
+    let format = super::env::report_format(cli.global.format, &cli.command);
+    let shown = *format.as_ref().unwrap_or(&Format::Human);
+    let mut door = Door::new(shown, cli.global.color, cli.global.quiet, job);
+    match format {
+        Ok(_) => run(cli, environment, door),
+        Err(failure) => door.failure(&failure),
+    }
 }
 
 /// The same for the action's one step: what was typed comes from its inputs.
@@ -89,6 +94,7 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Demo => Box::pin(super::demo::demo(session, door)).await,
         Command::Doctor(args) => super::inspect::doctor(args, session, door).await,
         Command::Audit(args) => super::audit::run(args, session, door).await,
+        Command::Env(args) => super::env::run(args, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
         Command::Init(args) => super::init::run(args, session, door),

@@ -79,6 +79,28 @@ pub(super) fn split_mark(text: &str) -> (&str, &str) {
     text.split_at(if text.starts_with('\u{feff}') { 3 } else { 0 })
 }
 
+/// The definition of a property as it stands in `text`, laid out anew without comments; none when the text does
+/// not define it.
+#[must_use]
+pub fn fragment(text: &str, path: &Path) -> Option<String> {
+    let root = yaml::parse(split_mark(text).1).ok().flatten()?;
+    if path.steps.is_empty() {
+        return Some(text.to_owned());
+    }
+    let steps = full_steps(path, Some(&root), false).ok()?;
+    let node = steps.iter().try_fold(&root, |node, step| {
+        let at = splice::find_present(node, step).ok().flatten()?;
+        match &node.content {
+            Content::Mapping(entries) => entries.get(at).map(|(_, value)| value),
+            Content::Sequence(items) => items.get(at),
+            Content::Scalar { .. } => None,
+        }
+    })?;
+    let layout = emit::Layout { step: 2, line_break: "\n" };
+    let shown = if emit::is_inline(node) { layout.inline(node, Some(2), None) } else { layout.block(node, 0) };
+    Some(if shown.ends_with('\n') { shown } else { format!("{shown}\n") })
+}
+
 /// The text that evaluates to `text`: `$` is doubled where ESC would take it for an escape or a reference
 /// (esc-language.md §5).
 #[must_use]

@@ -15,6 +15,7 @@ pub mod expression;
 mod graph;
 pub mod interpolation;
 pub mod path;
+pub mod projection;
 pub mod provider;
 pub mod scalar;
 pub mod schema;

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod context;
 pub mod doctor;
+pub mod env;
 pub mod export;
 pub mod import;
 pub mod init;

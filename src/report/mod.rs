@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 pub mod doctor;
+pub mod env;
 pub mod evidence;
 pub mod findings;
 pub mod import;
