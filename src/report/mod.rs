@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod calendar;
 pub mod doctor;
 pub mod env;
 pub mod evidence;

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod precedence;
 pub mod redaction;
 mod resolve;
+pub mod rotation;
 pub mod schema;
 mod shape;
 pub mod steps;
