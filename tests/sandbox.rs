@@ -329,3 +329,26 @@ async fn lists_of_the_esc_command_end() {
     );
     assert_eq!(http.pulumi(Method::GET, &format!("{path}/versions?before=1"), "", None).await.json, json!([]));
 }
+
+#[tokio::test]
+async fn limits_are_enforced_when_the_world_says_so() {
+    let (running, http) = world(json!({"github": {
+        "repositories": {"o/r": {}}, "limits": {"points": 12, "core": 1_000}
+    }}))
+    .await;
+    let path = "/repos/o/r/actions/variables";
+    let body = |name: &str| Some(json!({"name": name, "value": "v"}));
+    let first = http.github(Method::POST, path, body("A")).await;
+    assert_eq!((first.status, first.header("x-ratelimit-limit")), (201, "1000".to_owned()));
+    assert_eq!(http.github(Method::POST, path, body("B")).await.status, 201);
+    let third = http.github(Method::POST, path, body("C")).await;
+    assert_eq!(third.status, 403);
+    assert!(third.json["message"].as_str().unwrap().starts_with("You have exceeded a secondary rate limit"));
+    assert!((1..=60).contains(&third.header("retry-after").parse::<u64>().unwrap()));
+    running.advance(61);
+    assert_eq!(http.github(Method::POST, path, body("C")).await.status, 201);
+    running.edit(json!({"github": {"limits": {"core": 3}}})).unwrap();
+    let over = http.github(Method::GET, path, None).await;
+    assert_eq!((over.status, over.header("x-ratelimit-remaining")), (403, "0".to_owned()));
+    assert_eq!(http.github(Method::GET, "/rate_limit", None).await.status, 200);
+}
