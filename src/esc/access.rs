@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::eval::Evaluator;
+use super::evaluator::Evaluator;
 use super::expression::Builtin;
 use super::graph::{Content, Exhausted, ExprId, Kind, Spot, State, Step, ValueId};
 use super::interpolation::Accessor;

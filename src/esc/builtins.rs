@@ -9,7 +9,8 @@ use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use serde_json::Value as Json;
 
-use super::eval::{Evaluator, Mode};
+use super::eval::Mode;
+use super::evaluator::Evaluator;
 use super::expression::Builtin;
 use super::graph::{self, Content, Exhausted, ExprId, Mark, ValueId};
 use super::schema::{self, SchemaId};

@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::eval::{Evaluator, Mode, Rotation, RotationStatus};
+use super::eval::{Mode, Rotation, RotationStatus};
+use super::evaluator::Evaluator;
 use super::graph::{Exhausted, ExprId, Kind, Mark, ValueId};
 use super::path::push_key;
 use super::provider::Context;

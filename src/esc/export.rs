@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::eval::Evaluator;
+use super::evaluator::Evaluator;
 use super::expression::{Builtin, range};
 use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Kind, Spot, Step, ValueId};
 use super::interpolation::Accessor;

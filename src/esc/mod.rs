@@ -10,6 +10,7 @@ pub mod edit;
 pub mod emit;
 pub mod envelope;
 pub mod eval;
+mod evaluator;
 mod export;
 pub mod expression;
 mod graph;

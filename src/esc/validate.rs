@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::eval::Evaluator;
+use super::evaluator::Evaluator;
 use super::graph::{self, Content, Exhausted, ExprId, Graph, Kind, ValueId};
 use super::path::{push_index, push_key};
 use super::schema::{Bound, Schema, SchemaId};
