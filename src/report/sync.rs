@@ -246,9 +246,9 @@ impl SyncReport<'_> {
                 format!("Cost: {requests} requests ({writes} writes, {points} points), about {seconds} s.")
             }
             Some(Outcomes { usage, .. }) => {
-                let waited = match usage.waited_ms {
-                    0..=999 => String::new(),
-                    waited => format!(", waited {} s for GitHub's limits", waited / 1000),
+                let waited = match (usage.waited_ms + 500) / 1000 {
+                    0 => String::new(),
+                    seconds => format!(", waited {seconds} s for GitHub's limits"),
                 };
                 format!(
                     "Used: {} requests ({} writes, {} points, {} retries){waited}.",
