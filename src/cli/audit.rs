@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use crypto_box::aead::OsRng;
 use crypto_box::aead::rand_core::RngCore as _;
 use jiff::Timestamp;
@@ -11,12 +11,21 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::FINDINGS;
+use super::args::{GitHubArgs, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
 use super::environment;
-use crate::base::error::{Outcome, Problem};
+use crate::base::error::{Failure, Outcome, Problem};
+use crate::base::target::Scope;
 use crate::flow::audit;
+use crate::flow::evidence::{self, Ask};
 use crate::io::audit::AuditLog;
+use crate::io::esc_cloud::PulumiCloud;
+use crate::io::files;
+use crate::io::github_audit;
+use crate::io::ledger::LedgerPlace;
+use crate::report::audit::AuditEvent;
+use crate::report::{self, Format, Report};
 use crate::rules::audit::{Actor, ActorKind, Filter, Head, Run};
 use crate::rules::plan::Plan;
 
@@ -33,6 +42,8 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// Show what was done, by whom, and how it ended
     Log(LogArgs),
+    /// Gather the evidence for an audit: inventory, rotation, access, changes
+    Report(ReportArgs),
     /// Check that no line of the trail was changed, removed or moved
     Verify(VerifyArgs),
 }
@@ -69,6 +80,38 @@ pub struct LogArgs {
     /// Before then
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     pub until: Option<When>,
+    /// Logs to put beside the trail, where the tokens may read them; only --since, --until and --limit narrow them
+    #[arg(long = "with", value_name = "LOGS", value_delimiter = ',')]
+    pub others: Vec<Other>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub github: GitHubArgs,
+}
+
+/// A log of another organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Other {
+    Github,
+    Pulumi,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// Head that was published elsewhere, such as in a job summary (repeatable)
+    #[arg(long = "anchor", value_name = "SEQUENCE:HASH", value_parser = parse_head)]
+    pub anchors: Vec<Head>,
+    #[command(flatten)]
+    pub github: GitHubArgs,
+    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
+    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
+    pub ledger: LedgerPlace,
+    /// Write the report to this file, in the form of its ending: .html, .md or .json
+    #[arg(long, value_name = "FILE", value_parser = parse_out)]
+    pub out: Option<PathBuf>,
+    /// Show changes from then on: a date, a time (RFC 3339), or an age such as `30d`
+    #[arg(long, value_name = "WHEN", default_value = "90d", value_parser = parse_when)]
+    pub since: When,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -108,6 +151,14 @@ pub fn parse_when(text: &str) -> Result<When, String> {
     super::parse_duration(text)
         .map(When::Ago)
         .map_err(|_| "expected a date (`2026-05-01`), a time (`2026-05-01T10:00:00Z`) or an age (`30d`)".to_owned())
+}
+
+fn parse_out(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html" | "md" | "json") => Ok(path),
+        _ => Err("expected a file that ends in .html, .md or .json".to_owned()),
+    }
 }
 
 fn parse_head(text: &str) -> Result<Head, String> {
@@ -189,7 +240,8 @@ fn actor(session: &Session) -> Actor {
 pub async fn run(args: AuditArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
     let path = trail_path(session);
     match args.command {
-        AuditCommand::Log(args) => log(args, &path, session, door),
+        AuditCommand::Log(args) => log(args, &path, session, door).await,
+        AuditCommand::Report(args) => evidence(args, &path, session, door).await,
         AuditCommand::Verify(args) => {
             let report = audit::verify(&path, &args.anchors)?;
             door.report(&report);
@@ -198,7 +250,70 @@ pub async fn run(args: AuditArgs, session: &Session, door: &mut Door) -> Outcome
     }
 }
 
-fn log(args: LogArgs, path: &Path, session: &Session, door: &mut Door) -> Outcome<u8> {
+/// Gathers the evidence and writes it: to a file in the form of its ending, or to stdout in that of `--format`.
+async fn evidence(args: ReportArgs, trail: &Path, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let definition = session.definition(door)?;
+    let github = session.github(&args.github, None)?;
+    let since = args.since.seen_from(session.now);
+    if since > session.now {
+        return Err(Failure::usage("audit-since", "--since lies in the future"));
+    }
+    let ask = Ask {
+        definition: &definition,
+        stack: session.global.stack.as_deref(),
+        github: &github,
+        ledger: &args.ledger,
+        trail,
+        anchors: &args.anchors,
+        since,
+        now: session.now,
+    };
+    let evidence = evidence::collect(&ask).await?;
+    let Some(out) = args.out else {
+        door.report(&evidence);
+        return Ok(0);
+    };
+    let mut bytes = Vec::new();
+    let written = match out.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => evidence.html(&mut bytes),
+        Some("md") => evidence.markdown(&mut bytes),
+        _ => report::write(&evidence, Format::Json, &mut bytes),
+    };
+    written.map_err(|error| Failure::unexpected("audit-report", "the report could not be made").cause(error))?;
+    files::write_public(&out, &bytes)?;
+    door.note(&format!("wrote `{}`", out.display()));
+    Ok(0)
+}
+
+/// The events of the other organizations' logs that were asked for.
+async fn others(args: &LogArgs, session: &Session, door: &mut Door) -> Outcome<Vec<AuditEvent>> {
+    let mut events = Vec::new();
+    if args.others.is_empty() {
+        return Ok(events);
+    }
+    let organization = match &session.global.org {
+        Some(organization) => organization.clone(),
+        None => session.definition(door)?.organization,
+    };
+    let since = args.since.map(|when| when.seen_from(session.now));
+    let until = args.until.map_or(session.now, |when| when.seen_from(session.now));
+    if args.others.contains(&Other::Pulumi) {
+        let cloud = PulumiCloud::connect(session.esc_url(&args.source), &session.pulumi_login(&args.source)?).await?;
+        events.extend(cloud.audit_log(&organization, since, until, args.limit).await?);
+    }
+    if args.others.contains(&Other::Github) {
+        let scope = Scope::Organization(organization.clone());
+        let client = session.github(&args.github, None)?.client(&scope).await?;
+        let found = client.audit_log(&organization, since, until, args.limit).await;
+        events.extend(found.map_err(|error| {
+            error.failure(&format!("read the audit log of {organization}"), github_audit::PERMISSION)
+        })?);
+    }
+    Ok(events)
+}
+
+async fn log(args: LogArgs, path: &Path, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let others = others(&args, session, door).await?;
     let filter = Filter {
         since: args.since.map(|when| when.seen_from(session.now)),
         until: args.until.map(|when| when.seen_from(session.now)),
@@ -211,7 +326,7 @@ fn log(args: LogArgs, path: &Path, session: &Session, door: &mut Door) -> Outcom
         action: args.action,
         outcome: args.outcome,
     };
-    let report = audit::log(path, &filter, Vec::new(), args.limit)?;
+    let report = audit::log(path, &filter, others, args.limit)?;
     door.report(&report);
     if report.unreadable > 0 {
         let message = match report.unreadable {

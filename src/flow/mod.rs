@@ -6,6 +6,7 @@ pub mod audit;
 pub mod context;
 pub mod doctor;
 pub mod env;
+pub mod evidence;
 pub mod export;
 pub mod import;
 pub mod init;

@@ -123,6 +123,11 @@ pub fn code(text: &str) -> String {
     format!("`{}`", plain(text).replace(['`', '|'], "'"))
 }
 
+/// A sentence of this tool in Markdown: what stands in backticks stays code.
+pub fn prose(text: &str) -> String {
+    plain(text).replace('|', "\\|").replace('<', "&lt;")
+}
+
 /// `text` for a cell of a Markdown table.
 pub fn cell(text: &str) -> String {
     super::markdown_text(&plain(text))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::{CONTROLS, Evidence, Report, Standing, answers, counted, date};
-use crate::report::audit::{cell, code};
+use crate::report::audit::{cell, code, prose};
 
 /// Bars of the chart; a summary has little room.
 const MOST_BARS: usize = 25;
@@ -14,7 +14,7 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "Changes from {} to {}.\n", date(evidence.since), date(evidence.generated))?;
     writeln!(to, "| point | state | what is shown |\n|---|---|---|")?;
     for answer in answers(evidence) {
-        writeln!(to, "| {} | {} | {} |", answer.question, answer.verdict.word(), cell(&answer.text))?;
+        writeln!(to, "| {} | {} | {} |", answer.question, answer.verdict.word(), prose(&answer.text))?;
     }
     writeln!(to, "\n### Rotation\n\n| state | deliveries |\n|---|---:|")?;
     for standing in Standing::ALL {
@@ -50,13 +50,13 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     if !evidence.findings.is_empty() {
         writeln!(to, "\n### Findings\n")?;
         for finding in &evidence.findings {
-            writeln!(to, "- {} ({}): {}", code(&finding.code), cell(&finding.severity), cell(&finding.message))?;
+            writeln!(to, "- {} ({}): {}", code(&finding.code), cell(&finding.severity), prose(&finding.message))?;
         }
     }
     let controls: Vec<&str> = CONTROLS.iter().map(|control| control.id).collect();
     writeln!(to, "\nEvidence for {}; no claim that a control is met.", controls.join(", "))?;
     for sentence in &evidence.unseen {
-        writeln!(to, "\nNot looked at: {}", cell(sentence))?;
+        writeln!(to, "\nNot looked at: {}", prose(sentence))?;
     }
     Ok(())
 }

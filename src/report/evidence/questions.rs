@@ -51,7 +51,7 @@ fn rotation(evidence: &Evidence) -> Answer {
         question: "Quarterly review of all secrets and their rotation status",
         verdict: if late + unscheduled == 0 { Verdict::Met } else { Verdict::Open },
         text: format!(
-            "{entries} deliveries of {} are listed; {late} are overdue or were never rotated, {unscheduled} have no schedule",
+            "{entries} deliveries of {} are listed; overdue or never rotated: {late}; without a schedule: {unscheduled}",
             counted(evidence.names(), "name")
         ),
         section: "rotation",

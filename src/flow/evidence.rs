@@ -1,0 +1,241 @@
+//! `audit report`: gathers the evidence from the definition, GitHub's listings, the ledgers and the audit trail.
+//!
+//! **ESC is not opened:** names, dates and fingerprints are enough. What cannot be read is named in the report and
+//! does not stop it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::observe::{Look, SeenScope, SeenTarget, look};
+use super::targets::{Asked, resolve};
+use super::{access, audit};
+use crate::base::error::{Outcome, Severity};
+use crate::base::target::EntryKind;
+use crate::io::github_access::GitHubAccess;
+use crate::io::ledger::LedgerPlace;
+use crate::report::evidence::{ChangeSource, Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
+use crate::rules::audit::Head;
+use crate::rules::definition::{Definition, Group, Rotation};
+use crate::rules::ledger::Ledger;
+use crate::rules::naming;
+use crate::rules::policy::decide_destination;
+use crate::rules::policy::review::matrix;
+use crate::rules::steps::most_entries;
+
+/// What the report is to be about.
+pub struct Ask<'a> {
+    pub definition: &'a Definition,
+    /// None: all stacks.
+    pub stack: Option<&'a str>,
+    pub github: &'a GitHubAccess,
+    pub ledger: &'a LedgerPlace,
+    pub trail: &'a Path,
+    pub anchors: &'a [Head],
+    /// Changes are shown from then on.
+    pub since: Timestamp,
+    pub now: Timestamp,
+}
+
+/// Gathers the evidence.
+///
+/// # Errors
+/// `stack-unknown`; an audit trail that is there and cannot be read; GitHub's authentication.
+pub async fn collect(ask: &Ask<'_>) -> Outcome<Evidence> {
+    let definition = ask.definition;
+    let stacks = match ask.stack {
+        Some(name) => vec![definition.stack(Some(name))?.name.as_str()],
+        None => definition.stack_names(),
+    };
+    let mut evidence = Evidence {
+        organization: definition.organization.clone(),
+        project: definition.name.clone(),
+        generated: ask.now,
+        since: ask.since,
+        entries: Vec::new(),
+        policies_bind: !definition.policies.is_empty(),
+        grants: grants(definition, &stacks),
+        events: Vec::new(),
+        trail: None,
+        stores: Vec::new(),
+        findings: Vec::new(),
+        unseen: Vec::new(),
+    };
+    for stack in stacks {
+        if let Err(failure) = observe(ask, stack, &mut evidence).await {
+            evidence.unseen.push(format!("the targets of stack `{stack}`: {failure}"));
+        }
+    }
+    evidence.stores.sort();
+    evidence.stores.dedup();
+    let found = access::check(definition, Some(ask.github)).await?;
+    evidence.unseen.extend(found.unchecked);
+    evidence.findings = found
+        .problems
+        .into_iter()
+        .map(|problem| Finding {
+            code: problem.code.to_owned(),
+            severity: if problem.severity == Severity::Error { "error" } else { "warning" }.to_owned(),
+            message: problem.message,
+        })
+        .collect();
+    read_trail(ask, &mut evidence)?;
+    Ok(evidence)
+}
+
+/// The grants of the policies, for the stacks that the report is about; none while everything is allowed.
+fn grants(definition: &Definition, stacks: &[&str]) -> Vec<Grant> {
+    let matrix = matrix(definition);
+    let mut grants = Vec::new();
+    for row in &matrix.rows {
+        for ((group, stack), cell) in matrix.columns.iter().zip(&row.cells) {
+            if stacks.contains(&stack.as_str()) && !cell.policies.is_empty() {
+                grants.push(Grant {
+                    kind: row.identity.kind.word().to_owned(),
+                    identity: row.identity.name.clone(),
+                    group: group.clone(),
+                    stack: stack.clone(),
+                    policies: cell.policies.clone(),
+                });
+            }
+        }
+    }
+    grants
+}
+
+fn read_trail(ask: &Ask<'_>, evidence: &mut Evidence) -> Outcome<()> {
+    match audit::verify(ask.trail, ask.anchors) {
+        Ok(report) => evidence.trail = Some(report),
+        Err(failure) if failure.code == "file-missing" => {
+            evidence.unseen.push(format!("changes: there is no audit trail at `{}`", ask.trail.display()));
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    }
+    let (records, _) = audit::records(ask.trail)?;
+    let period = records.into_iter().filter(|record| record.time >= ask.since && record.time <= ask.now);
+    evidence.events = period.map(Into::into).collect();
+    Ok(())
+}
+
+async fn observe(ask: &Ask<'_>, stack: &str, evidence: &mut Evidence) -> Outcome<()> {
+    let definition = ask.definition;
+    let deliveries = resolve(definition, stack, &Asked::default(), ask.github).await?;
+    for skipped in &deliveries.skipped {
+        evidence.unseen.push(format!("`{}`: it is {}", skipped.repository, skipped.why));
+    }
+    let variables = definition.mappings.iter().any(|mapping| mapping.kind == EntryKind::Variable);
+    let kinds: BTreeSet<EntryKind> =
+        if variables { [EntryKind::Secret, EntryKind::Variable].into() } else { [EntryKind::Secret].into() };
+    // The ledger is read for its dates, which takes no fingerprint key.
+    let looking =
+        Look { github: ask.github, ledger: ask.ledger, has_key: true, kinds: &kinds, create_environments: false };
+    for scope in look(&looking, deliveries.list).await? {
+        evidence.unseen.extend(scope.warnings.iter().map(|warning| format!("{}: {}", scope.scope, warning.message)));
+        for seen in &scope.targets {
+            let facts = Facts { definition, stack, scope: &scope, seen };
+            evidence.entries.extend(facts.entries());
+            evidence.stores.extend(kinds.iter().map(|kind| facts.store(*kind)));
+        }
+    }
+    Ok(())
+}
+
+/// One target of one stack, as seen.
+struct Facts<'a> {
+    definition: &'a Definition,
+    stack: &'a str,
+    scope: &'a SeenScope,
+    seen: &'a SeenTarget,
+}
+
+impl Facts<'_> {
+    fn store(&self, kind: EntryKind) -> StoreUse {
+        let listed = self.seen.observed.entries.keys().filter(|(of, _)| *of == kind).count();
+        let own = if kind == EntryKind::Variable { self.seen.observed.ledger_variables } else { 0 };
+        let target = &self.seen.delivery.target;
+        StoreUse {
+            target: target.to_string(),
+            kind: kind.word().to_owned(),
+            used: listed + own,
+            limit: most_entries(target, kind),
+        }
+    }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        self.scope.ledger.as_ref().map(|found| &found.ledger)
+    }
+
+    /// The groups that the target gets of the stack: asked for, and granted by the policies.
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        let wanted = self.seen.delivery.groups.as_ref();
+        self.definition
+            .groups_of(self.stack)
+            .filter(move |group| wanted.is_none_or(|groups| groups.contains(&group.name)))
+            .filter(|group| {
+                decide_destination(self.definition, &group.name, self.stack, &self.seen.delivery.reader).allowed
+            })
+    }
+
+    fn entries(&self) -> Vec<EvidenceEntry> {
+        let mut entries = Vec::new();
+        for group in self.groups() {
+            let mut names: BTreeMap<(EntryKind, String), Option<&Rotation>> = BTreeMap::new();
+            let mut mapped = false;
+            for mapping in self.definition.mappings_of(&group.name) {
+                mapped = true;
+                let id = (mapping.kind, naming::fold(&mapping.target_name));
+                // An optional one that is nowhere has no value: nothing is missing.
+                if mapping.required || self.seen.observed.entries.contains_key(&id) {
+                    names.insert(id, mapping.rotation.as_ref());
+                }
+            }
+            if !mapped {
+                // Its members are in ESC, which is not opened: what was delivered of them is in the ledger.
+                let written = self.ledger().into_iter().flat_map(|ledger| &ledger.entries);
+                let own = written
+                    .filter(|(key, entry)| key.app == self.seen.delivery.target.app && entry.group == group.name);
+                names.extend(own.map(|(key, _)| ((key.kind, key.name.clone()), group.rotation.as_ref())));
+            }
+            entries.extend(names.into_iter().map(|((kind, name), rotation)| self.entry(group, kind, name, rotation)));
+        }
+        entries
+    }
+
+    fn entry(&self, group: &Group, kind: EntryKind, name: String, rotation: Option<&Rotation>) -> EvidenceEntry {
+        let target = &self.seen.delivery.target;
+        let written = self.ledger().and_then(|ledger| ledger.get(target.app, kind, &name));
+        let listed = self.seen.observed.entries.get(&(kind, name.clone()));
+        let presence = match (listed, written) {
+            (None, _) => Presence::Missing,
+            (Some(_), None) => Presence::NotTracked,
+            (Some(listed), Some(written)) if written.is_what_github_lists(&listed.updated_at) => Presence::Delivered,
+            (Some(_), Some(_)) => Presence::EditedOutside,
+        };
+        let (changed, changed_source) = match (written, listed) {
+            (Some(written), _) => (Some(written.changed_at), Some(ChangeSource::Ledger)),
+            (None, Some(listed)) => match listed.updated_at.parse() {
+                Ok(time) => (Some(time), Some(ChangeSource::Github)),
+                Err(_) => (None, None),
+            },
+            (None, None) => (None, None),
+        };
+        let due = changed.zip(rotation).and_then(|(changed, rotation)| changed.checked_add(rotation.every).ok());
+        let warn = due.zip(rotation).and_then(|(due, rotation)| due.checked_sub(rotation.warn).ok());
+        EvidenceEntry {
+            stack: self.stack.to_owned(),
+            group: group.name.clone(),
+            name,
+            kind: kind.word().to_owned(),
+            target: target.to_string(),
+            owner: rotation.and_then(|rotation| rotation.owner.clone()),
+            presence,
+            changed,
+            changed_source,
+            due,
+            warn,
+            scheduled: rotation.is_some(),
+        }
+    }
+}
