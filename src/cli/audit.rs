@@ -41,7 +41,7 @@ pub struct AuditArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum AuditCommand {
     /// Show what was done, by whom, and how it ended
-    Log(LogArgs),
+    Log(Box<LogArgs>),
     /// Gather the evidence for an audit: inventory, rotation, access, changes
     Report(ReportArgs),
     /// Check that no line of the trail was changed, removed or moved
@@ -240,7 +240,7 @@ fn actor(session: &Session) -> Actor {
 pub async fn run(args: AuditArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
     let path = trail_path(session);
     match args.command {
-        AuditCommand::Log(args) => log(args, &path, session, door).await,
+        AuditCommand::Log(args) => log(*args, &path, session, door).await,
         AuditCommand::Report(args) => evidence(args, &path, session, door).await,
         AuditCommand::Verify(args) => {
             let report = audit::verify(&path, &args.anchors)?;

@@ -125,6 +125,12 @@ async fn observe(ask: &Ask<'_>, stack: &str, evidence: &mut Evidence) -> Outcome
     for skipped in &deliveries.skipped {
         evidence.unseen.push(format!("`{}`: it is {}", skipped.repository, skipped.why));
     }
+    for group in definition.groups_of(stack).filter(|group| definition.mappings_of(&group.name).next().is_none()) {
+        evidence.unseen.push(format!(
+            "members of group `{}` in stack `{stack}` that were never delivered: the definition does not name them",
+            group.name
+        ));
+    }
     let variables = definition.mappings.iter().any(|mapping| mapping.kind == EntryKind::Variable);
     let kinds: BTreeSet<EntryKind> =
         if variables { [EntryKind::Secret, EntryKind::Variable].into() } else { [EntryKind::Secret].into() };
