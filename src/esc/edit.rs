@@ -5,9 +5,10 @@
 //! the named path changed. Where the layout does not allow that, the answer is an error and not a text.
 
 use super::emit;
+use super::page::{self, Page};
 use super::path::{Path, Step};
 use super::scalar::{self, Scalar};
-use super::splice::{self, Obstacle, Page, Splice};
+use super::splice::{self, Obstacle, Splice};
 use crate::base::secret::SecretValue;
 use crate::base::yaml::{self, Content, Mark, Node, Style};
 
@@ -251,7 +252,7 @@ fn secret_node(text: &str) -> Node {
 /// The tree with `value` at `steps`. Written apart from `splice`, to check it.
 fn set(node: Option<&Node>, steps: &[Step], value: &Node) -> Option<Node> {
     let Some((step, rest)) = steps.split_first() else { return Some(value.clone()) };
-    let Some(node) = node.filter(|node| !splice::is_null(node)) else { return splice::nest(steps, value).ok() };
+    let Some(node) = node.filter(|node| !page::is_null(node)) else { return splice::nest(steps, value).ok() };
     let mut changed = node.clone();
     match (&mut changed.content, step) {
         (Content::Mapping(entries), Step::Key(key)) => {

@@ -15,6 +15,7 @@ mod export;
 pub mod expression;
 mod graph;
 pub mod interpolation;
+pub mod page;
 pub mod path;
 pub mod projection;
 pub mod provider;

@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 
 use super::edit::{self, EditError};
 use super::emit;
+use super::page::Page;
 use super::path::{Path, Step};
 use super::scalar::{self, Scalar};
-use super::splice::Page;
 use crate::base::yaml::{self, Content, Mark, Node};
 
 /// How a static secret stands in the text.
