@@ -205,6 +205,10 @@ impl Access {
                 reply.headers.push((header, core[name].to_string()));
             }
         }
+        // The world's clock, which `advance` moves; clients compare it with `updated_at`.
+        if let Ok(date) = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&call.now) {
+            reply.headers.push(("date".to_owned(), date));
+        }
         if !reply.has_header("x-ratelimit-resource") {
             reply.headers.push(("x-ratelimit-resource".to_owned(), "core".to_owned()));
         }

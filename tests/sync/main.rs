@@ -1,0 +1,13 @@
+//! The sync, proven: cut anywhere, hit by every fault, and against a model. See docs/testing.md.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is a test, its clock and its processes are its own"
+)]
+
+mod fault_matrix;
+mod kill_matrix;
+mod model;
+mod world;
