@@ -90,6 +90,9 @@ pub enum Command {
     Env(super::env::EnvArgs),
     /// Write a stack's variables as dotenv, shell, JSON or docker
     ExportEnv(super::export::ExportArgs),
+    /// Look after GitHub's secrets without ESC
+    #[command(subcommand)]
+    Github(super::github::GithubCommand),
     /// Put the names of a dotenv file into ESC, in one revision
     ImportEnv(super::import::ImportArgs),
     /// Write a first definition, env.example and workflow; never overwrites
@@ -264,14 +267,14 @@ pub struct RunArgs {
     pub fuses: FuseArgs,
 }
 
-fn parse_app(text: &str) -> Result<App, String> {
+pub(super) fn parse_app(text: &str) -> Result<App, String> {
     App::ALL
         .into_iter()
         .find(|app| app.word() == text)
         .ok_or_else(|| "expected actions, dependabot, codespaces or agents".to_owned())
 }
 
-fn parse_visibility(text: &str) -> Result<Visibility, String> {
+pub(super) fn parse_visibility(text: &str) -> Result<Visibility, String> {
     [Visibility::All, Visibility::Private, Visibility::Selected]
         .into_iter()
         .find(|visibility| visibility.word() == text)

@@ -11,6 +11,7 @@ pub mod door;
 pub mod env;
 pub mod environment;
 pub mod export;
+pub mod github;
 pub mod import;
 pub mod init;
 pub mod input;

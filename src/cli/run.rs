@@ -96,6 +96,7 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Audit(args) => super::audit::run(args, session, door).await,
         Command::Env(args) => super::env::run(args, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
+        Command::Github(command) => super::github::github(command, session, door).await,
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
         Command::Init(args) => super::init::run(args, session, door),
         Command::List(args) => super::inspect::list(args, session, door).await,

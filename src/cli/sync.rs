@@ -15,13 +15,13 @@ use crate::base::error::{Failure, FailureKind, Outcome};
 use crate::base::secret::SecretValue;
 use crate::flow::apply;
 use crate::flow::context::{Context, Event};
-use crate::flow::sync::{self, Prepared, Request};
+use crate::flow::sync::{self, Prepared, Request, Values};
 use crate::flow::targets::Asked;
 use crate::io::audit::AuditLog;
 use crate::io::files;
 use crate::report::Report;
 use crate::report::sync::SyncReport;
-use crate::rules::definition::Definition;
+use crate::rules::definition::{Definition, Environment as Stack};
 use crate::rules::digest::StoredStep;
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::plan::{Plan, Prune};
@@ -63,18 +63,7 @@ pub async fn sync(args: SyncArgs, session: &Session, door: &mut Door) -> Outcome
         let stored = StoredPlan::read(path)?;
         sync::still_true(&stored.digest, stored.revision, &stored.steps, plan)?;
     }
-    if args.dry_run || sync::refuse(plan).is_err() {
-        door.report(&SyncReport { command: "sync", plan, outcomes: None, audit_head: None });
-        door.problems(&plan.warnings);
-        sync::refuse(plan)?;
-        return Ok(if args.run.exit_code && plan.changes() { DIFFERENCES } else { 0 });
-    }
-    let audit = if plan.changes() { Some(super::audit::open(session, "sync", plan)?) } else { None };
-    let outcomes = run.apply(session, door, audit.as_ref()).await;
-    let audit_head = audit.as_ref().map(AuditLog::head);
-    door.report(&SyncReport { command: "sync", plan, outcomes: Some(&outcomes), audit_head });
-    door.problems(plan.warnings.iter().chain(&outcomes.problems));
-    end(plan, &outcomes, run.stop.load(Ordering::Relaxed))
+    run.finish("sync", args.dry_run, args.run.exit_code, session, door).await
 }
 
 /// The exit of a run that wrote: 0 when all was done, 5 when part of it was.
@@ -107,7 +96,7 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
 }
 
 /// A plan in the making and what applying it takes.
-struct Run {
+pub(super) struct Run {
     prepared: Prepared,
     github: crate::io::github_access::GitHubAccess,
     stop: Arc<AtomicBool>,
@@ -135,16 +124,52 @@ impl Run {
         if let Some(token) = &token {
             door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
         }
-        for candidate in &opened.values.desired.candidates {
+        let github = session.github(&args.github, token)?;
+        Self::prepare(github, &definition, &stack, opened.values, &request, door).await
+    }
+
+    /// Masks the values and makes the plan.
+    pub(super) async fn prepare(
+        github: crate::io::github_access::GitHubAccess,
+        definition: &Definition,
+        stack: &Stack,
+        values: Values,
+        request: &Request,
+        door: &mut Door,
+    ) -> Outcome<Self> {
+        for candidate in &values.desired.candidates {
             if let Some(secret) = candidate.secret() {
                 door.mask(&candidate.name, secret);
             }
         }
-        let github = session.github(&args.github, token)?;
         let stop = stop_on_interrupt();
         let context = Context { github: &github, stop: &stop, tell: &|_| {}, audit: None };
-        let prepared = sync::prepare(&context, &definition, &stack, opened.values, &request).await?;
+        let prepared = sync::prepare(&context, definition, stack, values, request).await?;
         Ok(Self { prepared, github, stop })
+    }
+
+    /// Shows the plan, or carries it out and shows what became of it.
+    pub(super) async fn finish(
+        &self,
+        command: &'static str,
+        dry_run: bool,
+        exit_code: bool,
+        session: &Session,
+        door: &mut Door,
+    ) -> Outcome<u8> {
+        let plan = &self.prepared.plan;
+        if dry_run || sync::refuse(plan).is_err() {
+            door.report(&SyncReport { command, plan, outcomes: None, audit_head: None });
+            door.problems(&plan.warnings);
+            sync::refuse(plan)?;
+            return Ok(if exit_code && plan.changes() { DIFFERENCES } else { 0 });
+        }
+        let audit = if plan.changes() { Some(super::audit::open(session, command, plan)?) } else { None };
+        let outcomes = self.apply(session, door, audit.as_ref()).await;
+        let audit_head = audit.as_ref().map(AuditLog::head);
+        door.report(&SyncReport { command, plan, outcomes: Some(&outcomes), audit_head });
+        door.problems(plan.warnings.iter().chain(&outcomes.problems));
+        end(plan, &outcomes, self.stop.load(Ordering::Relaxed))
     }
 
     async fn apply(&self, session: &Session, door: &Door, audit: Option<&AuditLog>) -> Outcomes {

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod env;
 pub mod evidence;
 pub mod export;
+pub mod github;
 pub mod import;
 pub mod init;
 pub mod list;

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod env;
 pub mod evidence;
 pub mod findings;
+pub mod github;
 pub mod import;
 pub mod init;
 pub mod list;
