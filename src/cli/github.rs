@@ -40,10 +40,10 @@ pub struct StoreArgs {
     #[arg(long, value_name = "NAME", requires = "repo")]
     pub github_environment: Option<String>,
     /// Organization whose secrets are meant
-    #[arg(long, value_name = "NAME", conflicts_with = "repo", required_unless_present = "repo")]
+    #[arg(long, value_name = "NAME", conflicts_with = "repo")]
     pub github_org: Option<String>,
     /// Repository whose secrets are meant
-    #[arg(long, value_name = "OWNER/NAME")]
+    #[arg(long, value_name = "OWNER/NAME", required_unless_present = "github_org")]
     pub repo: Option<RepositoryName>,
 }
 

@@ -95,23 +95,25 @@ fn is_plain(c: char) -> bool {
 fn breaks(value: &str, form: Form, reader: Reader) -> bool {
     let escapes = value.contains(['"', '\\', '$', '`']);
     match (form, reader) {
-        (Form::Plain, _) => false,
-        (Form::Single, Reader::Bash) | (Form::Double, Reader::Bash) => false,
-        (Form::Single, Reader::Compose | Reader::Godotenv) => value.ends_with('\\') || value.contains("\r\n"),
+        (Form::Plain, _) | (Form::Single | Form::Double, Reader::Bash) => false,
+        (Form::Single, Reader::Godotenv) => value.ends_with('\\') || value.contains("\r\n"),
         (Form::Single, Reader::Node) => value.ends_with('\\') || value.contains('\r'),
-        (Form::Single, Reader::Dotenvy) => odd_backslashes_at_end(value),
+        (Form::Single, Reader::Compose | Reader::Dotenvy) => odd_backslashes_at_end(value),
         (Form::Single, Reader::Python) => {
             value.ends_with('\\') || value.contains("\\\\") || value.contains('\r') || is_interpolated(value)
         }
-        (Form::Double, Reader::Compose | Reader::Godotenv) => value.contains("\r\n"),
+        (Form::Double | Form::Escaped, Reader::Compose) => value.contains('`'),
+        // godotenv takes the last escaped quote for part of the closing one.
+        (Form::Double | Form::Escaped, Reader::Godotenv) => {
+            value.ends_with(['"', '\\']) || (form == Form::Double && value.contains("\r\n"))
+        }
         (Form::Double, Reader::Node) => escapes || value.contains('\r'),
+        (Form::Escaped, Reader::Node) => escapes,
         (Form::Double | Form::Escaped, Reader::Python) => {
             value.contains(['$', '`']) || (form == Form::Double && value.contains('\r'))
         }
         (Form::Double, Reader::Dotenvy) => value.contains('`'),
         (Form::Escaped, Reader::Bash | Reader::Dotenvy) => true,
-        (Form::Escaped, Reader::Compose | Reader::Godotenv) => false,
-        (Form::Escaped, Reader::Node) => escapes,
     }
 }
 
@@ -120,7 +122,7 @@ fn is_interpolated(value: &str) -> bool {
     value.split("${").skip(1).any(|behind| behind.contains('}'))
 }
 
-/// dotenvy's search for the end of a value takes `\'` for no end.
+/// A search for the end of a value that takes `\'` for no end.
 fn odd_backslashes_at_end(value: &str) -> bool {
     (value.len() - value.trim_end_matches('\\').len()) % 2 == 1
 }
