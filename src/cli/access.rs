@@ -27,8 +27,10 @@ pub struct CanArgs {
     /// `user:NAME`, `team:NAME`, or a repository OWNER/NAME
     #[arg(value_name = "IDENTITY")]
     pub identity: Identity,
+    /// Secret group
     #[arg(value_name = "GROUP")]
     pub group: String,
+    /// Stack of the group
     #[arg(value_name = "STACK")]
     pub of_stack: String,
 }

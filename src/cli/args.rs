@@ -80,6 +80,8 @@ pub enum Command {
     /// Show and check who may get which group of which stack
     #[command(subcommand)]
     Access(super::access::AccessCommand),
+    /// Print a completion script for a shell
+    Completions(super::shell::CompletionsArgs),
     /// See the main job end to end on a loopback GitHub and Pulumi Cloud
     Demo,
     /// Check tokens, permissions, limits and the clock
@@ -99,6 +101,8 @@ pub enum Command {
     Init(super::init::InitArgs),
     /// List a stack's names, masked, with where each is delivered and its age
     List(super::inspect::ListArgs),
+    /// Print the manual page
+    Man,
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
     /// Run a program with a stack's variables; its output is redacted

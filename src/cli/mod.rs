@@ -20,6 +20,7 @@ pub mod job;
 pub mod progress;
 pub mod run;
 pub mod sandbox;
+pub mod shell;
 pub mod sync;
 pub mod template;
 pub mod verify;

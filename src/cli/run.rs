@@ -97,6 +97,8 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Env(args) => super::env::run(args, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
         Command::Github(command) => super::github::github(command, session, door).await,
+        Command::Completions(args) => super::shell::completions(&args, door),
+        Command::Man => super::shell::man(door),
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
         Command::Init(args) => super::init::run(args, session, door),
         Command::List(args) => super::inspect::list(args, session, door).await,
