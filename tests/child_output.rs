@@ -1,6 +1,11 @@
 //! `run` under load and under signals: the child's output at speed, in flat memory, and nothing of a secret in it.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_macros,
+    reason = "a test fails by panicking, and tells what it measured"
+)]
 
 use std::ffi::OsString;
 use std::io::Read;
