@@ -37,6 +37,7 @@ pub struct EnvArgs {
 pub enum EnvCommand {
     /// Check the stored definition, or one in a file
     Check {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
         /// Definition to check instead; `-` is stdin
         #[arg(short, long, value_name = "FILE")]
@@ -44,6 +45,7 @@ pub enum EnvCommand {
     },
     /// Edit the definition in an editor, or replace it by a file
     Edit {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
         /// Definition to store; `-` is stdin
         #[arg(short, long, value_name = "FILE")]
@@ -53,10 +55,15 @@ pub enum EnvCommand {
         show_secrets: bool,
     },
     /// Encrypt what stands in plaintext in an embedded store
-    Encrypt { environment: String },
+    Encrypt {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
+        environment: String,
+    },
     /// Show a value, where it is defined, and its definition
     Get {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
+        /// Property path, such as `api-keys.OPENAI_API_KEY`
         path: Option<String>,
         /// Show secrets in clear
         #[arg(long)]
@@ -67,6 +74,7 @@ pub enum EnvCommand {
     },
     /// List the revisions, newest first
     History {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
         /// Most revisions to list
         #[arg(long, value_name = "N", default_value_t = 50)]
@@ -74,6 +82,7 @@ pub enum EnvCommand {
     },
     /// Make an environment
     Init {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
         /// Definition to begin with; `-` is stdin
         #[arg(short, long, value_name = "FILE")]
@@ -83,15 +92,25 @@ pub enum EnvCommand {
         recipients: Vec<String>,
     },
     /// List the environments of an organization
-    Ls { organization: Option<String> },
+    Ls {
+        /// Pulumi organization [default: --org, else the definition's]
+        organization: Option<String>,
+    },
     /// Open an environment; --format is json, yaml, detailed, dotenv, shell or string
-    Open { environment: String, path: Option<String> },
+    Open {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
+        environment: String,
+        /// Property path, such as `api-keys.OPENAI_API_KEY`
+        path: Option<String>,
+    },
     /// Who may open an environment of an embedded store
     #[command(subcommand)]
     Recipients(RecipientsCommand),
     /// Remove a property, or the environment
     Rm {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
+        /// Property path, such as `api-keys.OPENAI_API_KEY`
         path: Option<String>,
         /// Do not ask before the environment is removed
         #[arg(long)]
@@ -104,7 +123,9 @@ pub enum EnvCommand {
     },
     /// Set a property
     Set {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
+        /// Property path, such as `api-keys.OPENAI_API_KEY`
         path: String,
         /// YAML; never a secret, which is read from stdin or a hidden prompt
         value: Option<String>,
@@ -127,6 +148,7 @@ pub enum EnvCommand {
 pub enum RecipientsCommand {
     /// Let somebody open it
     Add {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
         /// `age1…` or an SSH public key
         #[arg(value_name = "KEY")]
@@ -136,10 +158,15 @@ pub enum RecipientsCommand {
         passphrase: bool,
     },
     /// List them
-    Ls { environment: String },
+    Ls {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
+        environment: String,
+    },
     /// Take it from somebody: a new data key, and every secret encrypted again
     Rm {
+        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
         environment: String,
+        /// `age1…` or an SSH public key
         #[arg(value_name = "KEY")]
         recipient: String,
     },
