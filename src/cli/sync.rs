@@ -87,12 +87,16 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
         _ => (FailureKind::Partial, "sync-partial"),
     };
     let cause = if stopped { " because the run was interrupted" } else { "" };
+    let remedy = match kind {
+        FailureKind::Auth => "each step says what the token lacks; `doctor` asks for all of it at once",
+        _ => "run again: what was done is kept, and the next run does the rest",
+    };
     Err(Failure::new(
         kind,
         code,
         format!("{applied} steps were applied, {failed} failed, {not_tried} were not tried{cause}"),
     )
-    .hint("run again: what was done is kept, and the next run does the rest"))
+    .hint(remedy))
 }
 
 /// A plan in the making and what applying it takes.

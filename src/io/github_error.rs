@@ -91,6 +91,9 @@ impl GitHubError {
             Problem::Unauthorized { .. } => failure
                 .hint("the GitHub token is wrong, expired or revoked: set GITHUB_TOKEN or GH_TOKEN to a valid one")
                 .hint("`sophia-secrets-sync doctor` checks the token"),
+            Problem::Forbidden { message, .. } if message.to_lowercase().contains("archived") => {
+                failure.hint("an archived repository is read-only: take it out of the definition, or unarchive it")
+            }
             Problem::Forbidden { accepted, sso, message } => {
                 let accepted = accepted.as_deref().unwrap_or(permission);
                 let failure = failure.hint(format!("the token lacks a permission; this needs: {accepted}"));

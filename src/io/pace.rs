@@ -176,7 +176,6 @@ impl Pace {
     pub async fn back_off(&self, wait: Duration) -> Result<(), OutOfPatience> {
         self.bucket.lock().await.charge(wait, self.settings.max_wait)?;
         self.counters.retries.fetch_add(1, Ordering::Relaxed);
-        self.counters.waited_ms.fetch_add(milliseconds(wait), Ordering::Relaxed);
         tokio::time::sleep(wait).await;
         Ok(())
     }
