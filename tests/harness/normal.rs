@@ -22,6 +22,8 @@ impl Normal {
             (r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?UTC|Z|[+-]\d{2}:\d{2})?", "[TIME]"),
             (r"\b20\d{2}-\d{2}-\d{2}\b", "[DATE]"),
             (r"\bsha256:[0-9a-f]{8,64}", "sha256:[DIGEST]"),
+            // ESC's envelope (`escx`, version 1), whose nonce is new each time.
+            (r"\bZXNjeAAAA[A-Za-z0-9+/]+=*", "[CIPHERTEXT]"),
             (r":[0-9a-f]{64}\b", ":[HASH]"),
             (r"\[TIME\]-[0-9a-f]{8}\b|\b20\d{6}T\d{6}Z-[0-9a-f]{8}\b", "[RUN]"),
             (r"\b\d+(\.\d+)? ?(ms|µs)\b", "[DURATION]"),
