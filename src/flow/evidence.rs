@@ -135,8 +135,14 @@ async fn observe(ask: &Ask<'_>, stack: &str, evidence: &mut Evidence) -> Outcome
     let kinds: BTreeSet<EntryKind> =
         if variables { [EntryKind::Secret, EntryKind::Variable].into() } else { [EntryKind::Secret].into() };
     // The ledger is read for its dates, which takes no fingerprint key.
-    let looking =
-        Look { github: ask.github, ledger: ask.ledger, has_key: true, kinds: &kinds, create_environments: false };
+    let looking = Look {
+        github: ask.github,
+        ledger: ask.ledger,
+        has_key: true,
+        kinds: &kinds,
+        create_environments: false,
+        variables_may_be_denied: false,
+    };
     for scope in look(&looking, deliveries.list).await? {
         evidence.unseen.extend(scope.warnings.iter().map(|warning| format!("{}: {}", scope.scope, warning.message)));
         for seen in &scope.targets {

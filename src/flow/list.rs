@@ -75,6 +75,7 @@ async fn see(
         has_key: values.key.is_some(),
         kinds: &kinds,
         create_environments: false,
+        variables_may_be_denied: false,
     };
     look(&looking, found.list).await
 }

@@ -11,6 +11,7 @@ use crate::base::target::{EntryKind, Scope};
 use crate::io::github::GitHub;
 use crate::io::github_access::GitHubAccess;
 use crate::io::github_error::{self, GitHubError};
+use crate::io::github_secrets::Listing;
 use crate::io::ledger::{self, Found, LedgerPlace, LedgerTrouble};
 use crate::rules::ledger::is_part_name;
 use crate::rules::permissions::{Access, needed};
@@ -43,6 +44,8 @@ pub struct Look<'a> {
     /// Kinds that the plan is about.
     pub kinds: &'a BTreeSet<EntryKind>,
     pub create_environments: bool,
+    /// No variable is to be delivered: they are looked at only to delete some, which can be done without.
+    pub variables_may_be_denied: bool,
 }
 
 /// Looks at all deliveries, scope by scope; requests run side by side inside the client's limits.
@@ -94,7 +97,7 @@ fn together(failures: Vec<Failure>, last: Failure) -> Failure {
 
 async fn one(look: &Look<'_>, scope: Scope, deliveries: Vec<Delivery>) -> Outcome<SeenScope> {
     let client = look.github.client(&scope).await?;
-    let listings = try_join_all(deliveries.iter().map(|delivery| list(&client, &delivery.target, look.kinds)));
+    let listings = try_join_all(deliveries.iter().map(|delivery| list(look, &client, &delivery.target)));
     let (listings, ledger) = futures_util::future::join(listings, load_ledger(look, &client, &scope)).await;
     let mut create_environment = false;
     let listings = match listings {
@@ -121,16 +124,16 @@ fn complete_and_empty(kinds: &BTreeSet<EntryKind>) -> Observed {
     Observed { complete: kinds.clone(), ..Observed::default() }
 }
 
-async fn list(
-    client: &GitHub,
-    target: &Target,
-    kinds: &BTreeSet<EntryKind>,
-) -> Result<Observed, (GitHubError, Target, EntryKind)> {
+async fn list(look: &Look<'_>, client: &GitHub, target: &Target) -> Result<Observed, (GitHubError, Target, EntryKind)> {
     let mut observed = Observed::default();
-    let kinds = kinds.iter().filter(|kind| **kind == EntryKind::Secret || target.app.has_variables());
+    let kinds = look.kinds.iter().filter(|kind| **kind == EntryKind::Secret || target.app.has_variables());
     let listings = kinds.map(|kind| async move {
-        let listing = client.list_entries(target, *kind).await.map_err(|error| (error, target.clone(), *kind))?;
-        Ok((kind, listing))
+        match client.list_entries(target, *kind).await {
+            Err(error) if *kind == EntryKind::Variable && look.variables_may_be_denied && error.is_denied() => {
+                Ok((kind, Listing::default()))
+            }
+            other => other.map(|listing| (kind, listing)).map_err(|error| (error, target.clone(), *kind)),
+        }
     });
     for (kind, listing) in try_join_all(listings).await? {
         if listing.complete {

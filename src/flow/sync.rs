@@ -146,6 +146,7 @@ pub async fn prepare(
     };
     let mut kinds: BTreeSet<EntryKind> = values.desired.candidates.iter().map(|candidate| candidate.kind).collect();
     kinds.insert(EntryKind::Secret);
+    let variables_may_be_denied = !kinds.contains(&EntryKind::Variable);
     if request.prune.enabled {
         kinds.insert(EntryKind::Variable);
     }
@@ -156,6 +157,7 @@ pub async fn prepare(
         has_key,
         kinds: &kinds,
         create_environments: request.create_environments,
+        variables_may_be_denied,
     };
     let mut scopes = look(&looking, deliveries.list).await?;
     let mut warnings = values.desired.warnings.clone();
