@@ -190,6 +190,13 @@ pub fn end(deleted: &[DeletedName]) -> Outcome<()> {
 async fn seen(github: &GitHubAccess, asked: &Asked, kinds: &BTreeSet<EntryKind>) -> Outcome<Vec<SeenScope>> {
     let (definition, stack) = bare_definition("")?;
     let deliveries = resolve(&definition, &stack.name, asked, github).await?;
-    let looking = Look { github, ledger: &LedgerPlace::Nowhere, has_key: false, kinds, create_environments: false };
+    let looking = Look {
+        github,
+        ledger: &LedgerPlace::Nowhere,
+        has_key: false,
+        kinds,
+        create_environments: false,
+        variables_may_be_denied: false,
+    };
     look(&looking, deliveries.list).await
 }
