@@ -105,6 +105,9 @@ pub enum Command {
     Man,
     /// Show what sync would do, and change nothing
     Plan(PlanArgs),
+    /// Show how a stack's secrets stand to their rotation schedule
+    #[command(subcommand)]
+    Rotation(super::rotation::RotationCommand),
     /// Run a program with a stack's variables; its output is redacted
     Run(super::child::ChildArgs),
     /// Serve a loopback GitHub and Pulumi Cloud to try things on

@@ -18,6 +18,7 @@ pub mod input;
 pub mod inspect;
 pub mod job;
 pub mod progress;
+pub mod rotation;
 pub mod run;
 pub mod sandbox;
 pub mod shell;

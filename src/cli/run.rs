@@ -103,6 +103,7 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Init(args) => super::init::run(args, session, door),
         Command::List(args) => super::inspect::list(args, session, door).await,
         Command::Plan(args) => super::sync::plan(args, session, door).await,
+        Command::Rotation(command) => super::rotation::run(command, session, door).await,
         Command::Run(args) => super::child::run(args, session, door).await,
         Command::Sandbox(args) => super::sandbox::serve(args, session, door).await,
         Command::Sync(args) => super::sync::sync(args, session, door).await,

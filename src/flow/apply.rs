@@ -28,7 +28,7 @@ use crate::rules::cost::WRITES_PER_SAVE;
 use crate::rules::ledger::{Entry, EntryKey, Ledger};
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::permissions::{Access, needed};
-use crate::rules::plan::{Action, Step, Target, TargetPlan};
+use crate::rules::plan::{Action, Reason, Step, Target, TargetPlan};
 use crate::rules::steps::deletes_make_room;
 
 /// Scopes that are worked on at once; requests have their own, tighter limit.
@@ -341,8 +341,13 @@ impl Work<'_> {
         let same_value = ledger.entries.get(&id).filter(|known| known.fingerprint == fingerprint);
         let delivery = self.seen.targets.iter().find(|seen| seen.delivery.target == *target);
         let asked = delivery.and_then(|seen| seen.delivery.exposure.as_ref());
+        // What was there before the ledger may hold the same value: rotation must not take it for a young one.
+        let found = match step.reason {
+            Reason::NeverSynced => step.observed.as_ref().and_then(|date| date.parse().ok()),
+            _ => None,
+        };
         let entry = Entry {
-            changed_at: same_value.map_or(written_at, |known| known.changed_at),
+            changed_at: same_value.map(|known| known.changed_at).or(found).unwrap_or(written_at),
             fingerprint,
             updated_at: None,
             written_at,
@@ -360,7 +365,7 @@ impl Work<'_> {
             let Some(entry) = book.ours.entries.get_mut(&id) else { continue };
             let gone_since = match (task.step.mark_gone, task.step.reason) {
                 (true, _) => Some(self.prepared.settings.now),
-                (false, crate::rules::plan::Reason::RemovedFromDefinition) => entry.gone_since,
+                (false, Reason::RemovedFromDefinition) => entry.gone_since,
                 (false, _) => None,
             };
             if entry.gone_since != gone_since {

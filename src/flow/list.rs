@@ -61,7 +61,11 @@ pub async fn list(
     Ok(ListReport { stack: stack.name.clone(), environment: stack.esc.to_string(), names })
 }
 
-async fn see(
+/// Looks at the targets of the stack.
+///
+/// # Errors
+/// GitHub's failures.
+pub(super) async fn see(
     definition: &Definition,
     stack: &Environment,
     values: &Values,

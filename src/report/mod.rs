@@ -11,6 +11,7 @@ pub mod github;
 pub mod import;
 pub mod init;
 pub mod list;
+pub mod rotation;
 pub mod runner;
 pub mod sync;
 pub mod verify;
