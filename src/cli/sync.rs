@@ -146,7 +146,7 @@ impl Run {
                 door.mask(&candidate.name, secret);
             }
         }
-        let stop = stop_on_interrupt();
+        let stop = Arc::new(AtomicBool::new(false));
         let context = Context { github: &github, stop: &stop, tell: &|_| {}, audit: None };
         let prepared = sync::prepare(&context, definition, stack, values, request).await?;
         Ok(Self { prepared, github, stop })
@@ -177,6 +177,7 @@ impl Run {
     }
 
     async fn apply(&self, session: &Session, door: &Door, audit: Option<&AuditLog>) -> Outcomes {
+        stop_on_interrupt(&self.stop);
         let progress = Progress::new(session.global.quiet, door.in_a_job());
         let tell = |event: Event<'_>| progress.tell(event);
         let context = Context { github: &self.github, stop: &self.stop, tell: &tell, audit };
@@ -203,18 +204,32 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
     }
 }
 
-/// Sets a flag on the first interrupt; the second one ends the process at once.
-fn stop_on_interrupt() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+/// Sets the flag on the first interrupt; the second one ends the process at once. Before the first write
+/// an interrupt simply ends the process: there is nothing to record.
+fn stop_on_interrupt(stop: &Arc<AtomicBool>) {
+    let flag = Arc::clone(stop);
     tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
+        while interrupted().await {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
         }
     });
-    stop
+}
+
+/// Waits for the next request to stop: Ctrl-C, or SIGTERM of a container or runner that ends.
+async fn interrupted() -> bool {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return tokio::signal::ctrl_c().await.is_ok() };
+        tokio::select! {
+            stopped = tokio::signal::ctrl_c() => stopped.is_ok(),
+            stopped = terminate.recv() => stopped.is_some(),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.is_ok()
 }
 
 /// The matrix of a workflow: the shards that have something to do.

@@ -48,8 +48,12 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
     let scopes = prepared.scopes.iter().map(|seen| {
         let plans: Vec<(usize, &TargetPlan)> =
             seen.targets.iter().filter_map(|target| targets.get(&target.delivery.target).copied()).collect();
-        let work = Work { context, prepared, seen, done: &done, of };
-        async move { work.run(plans).await }
+        let done = &done;
+        async move {
+            let fresh = context.github.client(&seen.scope).await;
+            let client = fresh.unwrap_or_else(|_| Arc::clone(&seen.client));
+            Work { context, prepared, seen, client, done, of }.run(plans).await
+        }
     });
     let mut results = stream::iter(scopes).buffer_unordered(SCOPES_AT_ONCE);
     let mut recorded = BTreeSet::new();
@@ -76,6 +80,8 @@ struct Work<'a> {
     context: &'a Context<'a>,
     prepared: &'a Prepared,
     seen: &'a SeenScope,
+    /// Asked for anew when the work begins: an App's token may have aged since the plan was made.
+    client: Arc<GitHub>,
     done: &'a AtomicUsize,
     of: usize,
 }
@@ -145,9 +151,17 @@ impl Work<'_> {
         let full = |seen: &SeenTarget| {
             plans.iter().any(|(_, plan)| plan.target == seen.delivery.target && deletes_make_room(plan, &seen.observed))
         };
-        let (first, last) = if self.seen.targets.iter().any(full) { (deletes, puts) } else { (puts, deletes) };
-        self.write_all(first, &keys, &mut book, &mut done).await;
-        self.write_all(last, &keys, &mut book, &mut done).await;
+        let deletes_first = self.seen.targets.iter().any(full);
+        let (first, last) = if deletes_first { (deletes, puts) } else { (puts, deletes) };
+        // What replaces a name must be there before the name goes.
+        let failed =
+            |done: &ScopeDone| done.outcomes.iter().any(|(_, outcome)| matches!(outcome, StepOutcome::Failed { .. }));
+        if !(deletes_first && failed(&done)) {
+            self.write_all(first, &keys, &mut book, &mut done).await;
+        }
+        if deletes_first || !failed(&done) {
+            self.write_all(last, &keys, &mut book, &mut done).await;
+        }
         if let Some(book) = &mut book {
             self.mark_gone(&tasks, book);
             self.settle(&tasks, book, &mut done).await;
@@ -158,7 +172,7 @@ impl Work<'_> {
 
     async fn create_environment(&self, tasks: &[Task<'_>], done: &mut ScopeDone) -> bool {
         let Scope::Environment { repository, environment } = &self.seen.scope else { return true };
-        let Err(error) = self.seen.client.create_environment(repository, environment).await else { return true };
+        let Err(error) = self.client.create_environment(repository, environment).await else { return true };
         let failure = error.failure(
             &format!("make environment `{environment}` of {repository}"),
             "repository permission `Administration`: read and write",
@@ -176,8 +190,7 @@ impl Work<'_> {
             .filter(|task| task.step.kind == EntryKind::Secret)
             .map(|task| (task.target.app, task.target))
             .collect();
-        let fetched =
-            stores.values().map(|target| async move { (*target, self.seen.client.sealing_key(target).await) });
+        let fetched = stores.values().map(|target| async move { (*target, self.client.sealing_key(target).await) });
         let mut keys = BTreeMap::new();
         for (target, result) in futures_util::future::join_all(fetched).await {
             match result {
@@ -266,7 +279,7 @@ impl Work<'_> {
         keys: &BTreeMap<App, Mutex<Arc<SealingKey>>>,
     ) -> Result<Option<Timestamp>, GitHubError> {
         let Task { target, step, .. } = task;
-        let client = &self.seen.client;
+        let client = &self.client;
         if step.action == Action::Delete {
             return client.delete_entry(target, step.kind, &step.name).await.map(|()| None);
         }
@@ -398,9 +411,9 @@ impl Work<'_> {
                 book.changed = true;
             }
         }
-        let looks = stores.into_iter().map(|((target, kind), tasks)| async move {
-            (kind, tasks, self.seen.client.list_entries(target, kind).await)
-        });
+        let looks = stores
+            .into_iter()
+            .map(|((target, kind), tasks)| async move { (kind, tasks, self.client.list_entries(target, kind).await) });
         for (kind, tasks, listing) in futures_util::future::join_all(looks).await {
             match listing {
                 Ok(listing) => {
@@ -435,7 +448,7 @@ impl Work<'_> {
     }
 
     async fn store(&self, found: &Found, ours: &Ledger) -> Result<Found, LedgerTrouble> {
-        ledger::save(&self.seen.client, &self.prepared.ledger, &self.seen.scope, found, ours).await
+        ledger::save(&self.client, &self.prepared.ledger, &self.seen.scope, found, ours).await
     }
 
     /// Takes over what is stored now; `ours` may have gone on since `snapshot`.

@@ -57,10 +57,12 @@ pub async fn import(
     for _ in 0..ATTEMPTS {
         let (document, values) = match state_of(source, stack).await {
             Err(failure) if failure.code == "esc-not-found" && settings.create && !created => {
-                if !settings.dry_run {
-                    source.create(&stack.esc).await?;
-                }
                 created = true;
+                if !settings.dry_run {
+                    // Read what was made: its ETag guards it like any other.
+                    source.create(&stack.esc).await?;
+                    continue;
+                }
                 (Document { text: String::new(), etag: None, revision: None }, empty())
             }
             Err(failure) if failure.code == "esc-not-found" && !settings.create => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 
 use super::targets::Delivery;
-use crate::base::error::{Failure, Outcome, Problem};
+use crate::base::error::{Failure, FailureKind, Outcome, Problem};
 use crate::base::target::{EntryKind, Scope};
 use crate::io::github::GitHub;
 use crate::io::github_access::GitHubAccess;
@@ -75,8 +75,8 @@ pub async fn look(look: &Look<'_>, deliveries: Vec<Delivery>) -> Outcome<Vec<See
 /// Several failures as one, with a problem for each.
 fn together(failures: Vec<Failure>, last: Failure) -> Failure {
     let count = failures.len() + 1;
-    let kind = last.kind;
-    let code = last.code;
+    let worst = failures.iter().find(|failure| failure.kind == FailureKind::Auth).unwrap_or(&last);
+    let (kind, code) = (worst.kind, worst.code);
     let mut hints: Vec<String> = Vec::new();
     let problems: Vec<Problem> = failures
         .into_iter()

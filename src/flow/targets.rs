@@ -60,7 +60,7 @@ pub async fn resolve(
             continue;
         }
         for (scope, exposure) in scopes(&target.destination, asked, github, &mut found.skipped).await? {
-            let apps = if asked.apps.is_empty() { &target.apps } else { &asked.apps };
+            let apps = target.apps.iter().filter(|app| asked.apps.is_empty() || asked.apps.contains(app));
             for app in apps {
                 let delivery = Delivery {
                     target: Target { scope: scope.clone(), app: *app },
@@ -75,6 +75,10 @@ pub async fn resolve(
                     .or_insert(delivery);
             }
         }
+    }
+    let names_targets = definition.targets.iter().any(|target| target.stacks.iter().any(|name| name == stack));
+    if by_target.is_empty() && found.skipped.is_empty() && names_targets {
+        return Err(unlisted(definition, stack));
     }
     if by_target.is_empty() && found.skipped.is_empty() {
         for delivery in named_by_the_command_line(asked, github).await? {
@@ -199,6 +203,10 @@ async fn exposure(visibility: Visibility, selected: &[RepositoryName], github: &
 }
 
 async fn named_by_the_command_line(asked: &Asked, github: &GitHubAccess) -> Outcome<Vec<Delivery>> {
+    if asked.environment.is_some() && asked.apps.iter().any(|app| *app != App::Actions) {
+        return Err(Failure::usage("environment-app", "environments hold secrets for Actions only")
+            .hint("leave out --app, or --github-environment"));
+    }
     let (scope, exposure, destination) = match (&asked.repository, &asked.organization) {
         (Some(repository), _) => {
             let scope = match &asked.environment {
@@ -238,6 +246,12 @@ async fn named_by_the_command_line(asked: &Asked, github: &GitHubAccess) -> Outc
             reader: destination.clone(),
         })
         .collect())
+}
+
+/// The definition says where the stack goes, and the command line names another place.
+fn unlisted(definition: &Definition, stack: &str) -> Failure {
+    Failure::usage("target-unlisted", format!("no target of stack `{stack}` is what the command line names"))
+        .hint(format!("`{}` says where the stack goes: add the place to its `targets:`", definition.file))
 }
 
 fn no_target(definition: &Definition, stack: &str) -> Failure {

@@ -5,23 +5,19 @@ use std::process::{Command, Stdio};
 
 use crate::base::error::{Failure, Outcome};
 
-/// Variables with tokens, which git needs for nothing that it is asked here.
-const TOKENS: [&str; 6] = [
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "GH_TOKEN",
-    "GITHUB_TOKEN",
-    "PULUMI_ACCESS_TOKEN",
-    "SOPHIA_AGE_KEY",
-    "SOPHIA_GITHUB_APP_PRIVATE_KEY",
-];
+/// What a variable that may hold a credential begins with; git needs none of them for what it is asked here.
+const TOKENS: [&str; 6] = ["ACTIONS_ID_TOKEN_", "GH_TOKEN", "GITHUB_TOKEN", "INPUT_", "PULUMI_", "SOPHIA_"];
 
 /// `git` in the folder of `path`, without our tokens and without a terminal.
+#[expect(clippy::disallowed_methods, reason = "names only, to take them away from the child")]
 fn git(path: &Path) -> Command {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    for name in TOKENS {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| TOKENS.iter().any(|token| name.starts_with(token))) {
+            command.env_remove(name);
+        }
     }
     command
 }

@@ -30,6 +30,9 @@ const BACK_OFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_mill
 /// Wait after a secondary limit that names no time (github-api.md §2.3).
 const UNNAMED_WAIT: Duration = Duration::from_secs(60);
 
+/// Wait after a limit that asks for none.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Everything but the unreserved characters of RFC 3986 is encoded, `/` included.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -139,7 +142,7 @@ impl GitHub {
             tracing::debug!(%method, path, %problem, "request failed");
             match &problem {
                 Problem::RateLimited { wait, secondary, .. } => {
-                    let wait = wait.unwrap_or_else(|| UNNAMED_WAIT * 2_u32.pow(secondary_waits));
+                    let wait = wait.unwrap_or_else(|| UNNAMED_WAIT * 2_u32.pow(secondary_waits)).max(SHORTEST_WAIT);
                     secondary_waits = (secondary_waits + 1).min(4);
                     if self.pace.close_gate(wait, *secondary).await.is_err() {
                         return Err(error(problem));

@@ -47,8 +47,12 @@ struct Bucket {
     slowed: Option<Instant>,
     /// Nobody sends before this.
     gate: Option<Instant>,
-    /// When the gate was last closed: one limit closes it once, however many requests saw it.
+    /// What is left of all waiting.
     budget: Duration,
+    /// The budget did not cover the last closing of the gate.
+    spent: bool,
+    /// Until when waiting for points is paid for.
+    waiting_until: Instant,
 }
 
 pub struct Pace {
@@ -85,6 +89,8 @@ impl Pace {
             slowed: None,
             gate: None,
             budget: settings.max_wait,
+            spent: false,
+            waiting_until: Instant::now(),
         };
         Self {
             settings,
@@ -129,6 +135,13 @@ impl Pace {
         let mut bucket = self.bucket.lock().await;
         let now = Instant::now();
         if let Some(gate) = bucket.gate {
+            if gate > now && bucket.spent {
+                // Not even asked: GitHub said until when it would refuse.
+                return Err(OutOfPatience {
+                    needed_seconds: (gate - now).as_secs().max(1),
+                    budget_seconds: self.settings.max_wait.as_secs(),
+                });
+            }
             if gate > now {
                 // Waiting at the gate is charged once, when the gate is closed.
                 return Ok(gate - now);
@@ -144,7 +157,13 @@ impl Pace {
             return Ok(Duration::ZERO);
         }
         let wait = Duration::from_secs_f64(((points(cost) - bucket.points) / bucket.rate).max(0.001));
-        bucket.charge(wait / u32::try_from(self.settings.concurrency.max(1)).unwrap_or(1), self.settings.max_wait)?;
+        // Many may wait for the same points: the time passes once for all of them.
+        let until = now + wait;
+        let already = bucket.waiting_until.max(now);
+        if until > already {
+            bucket.charge(until - already, self.settings.max_wait)?;
+            bucket.waiting_until = until;
+        }
         Ok(wait)
     }
 
@@ -158,8 +177,11 @@ impl Pace {
         let until = now + wait;
         let already = bucket.gate.unwrap_or(now).max(now);
         if until > already {
-            bucket.charge(until - already, self.settings.max_wait)?;
             bucket.gate = Some(until);
+            if let Err(refused) = bucket.charge(until - already, self.settings.max_wait) {
+                bucket.spent = true;
+                return Err(refused);
+            }
         }
         if secondary {
             bucket.rate = (bucket.rate / 2.0).max(1.0);
@@ -238,6 +260,26 @@ mod tests {
         let seconds = start.elapsed().as_secs_f64();
         assert!((9.5..=10.5).contains(&seconds), "{seconds}");
         assert_eq!(pace.usage().writes, 210);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_wait_together_pay_for_the_time_once() {
+        let pace = Pace::new(PaceSettings { max_wait: Duration::from_secs(200), ..PaceSettings::default() });
+        let start = Instant::now();
+        let all = (0..600).map(|_| async { pace.admit(5).await.map(drop) });
+        let refused = futures_util::future::join_all(all).await.into_iter().filter(Result::is_err).count();
+        assert_eq!(refused, 0);
+        // 420 writes over the burst, three a second.
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((139.0..150.0).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_the_budget_is_spent_nothing_is_sent_into_a_closed_gate() {
+        let pace = Pace::new(PaceSettings { max_wait: Duration::from_secs(30), ..PaceSettings::default() });
+        assert!(pace.close_gate(Duration::from_secs(3600), false).await.is_err());
+        assert!(pace.admit(1).await.is_err());
+        assert_eq!(pace.usage().requests, 0);
     }
 
     #[tokio::test(start_paused = true)]

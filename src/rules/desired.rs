@@ -98,6 +98,11 @@ impl Desired {
         let mut leaves = Vec::new();
         let mut path = Path { steps: vec![Step::Key(group.name.clone())] };
         collect_leaves(root, &mut path, &mut leaves);
+        if leaves.is_empty() {
+            let message = format!("group `{}` has no mappings, and its object in ESC is empty", group.name);
+            self.warnings.push(Problem::warning("group-empty", message).at(group.place.clone()));
+            self.empty_groups.insert(group.name.clone());
+        }
         for (path, value) in leaves {
             let keys: Vec<&str> = path
                 .steps
@@ -138,7 +143,7 @@ impl Desired {
             .into_values()
             .filter_map(|candidates| {
                 let (first, others) = candidates.split_first()?;
-                let facts = match denied(&first.group) {
+                let facts = match candidates.iter().find_map(|candidate| denied(&candidate.group)) {
                     Some(message) => Err(Refusal { reason: Reason::Policy, message }),
                     None => agree(first, others, &mut warnings).map(|value| facts(first, &value, key)),
                 };
