@@ -212,6 +212,20 @@ fn the_canary_tells_what_was_synced_from_what_was_not() {
 
 #[test]
 #[ignore = "needs act; run by .ci/run"]
+fn the_weekly_rotation_report_runs() {
+    let world = World::new();
+    world.fill_the_tool_cache();
+    assert!(world.act("schedule", "scheduled.yml", &[]).0);
+    let written = world.services.writes();
+    let (succeeded, log) = world.act("schedule", "rotation.yml", &[]);
+    assert!(succeeded, "{log}");
+    assert_says(&log, "need attention");
+    assert_no_secret(&log);
+    assert_eq!(world.services.writes(), written, "a report writes nothing");
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
 fn a_failure_fails_the_job_and_says_why() {
     let world = World::new();
     world.fill_the_tool_cache();
