@@ -12,6 +12,7 @@ use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
 use crate::base::target::RepositoryName;
 use crate::esc::provider::Providers;
+use crate::flow::sync::OpenedStack;
 use crate::io::age_keys::{Identities, Recipient};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::esc_local::{EscLocal, Settings};
@@ -187,6 +188,17 @@ impl Session {
             ),
             oidc,
         })
+    }
+
+    /// The GitHub token at `--github-token-path`, masked in a job before anything can print it.
+    ///
+    /// # Errors
+    /// An authentication failure when ESC holds none there.
+    pub fn token_of_esc(&self, args: &GitHubArgs, opened: &OpenedStack, door: &mut Door) -> Outcome<Option<Token>> {
+        let Some(path) = &args.github_token_path else { return Ok(None) };
+        let token = opened.token_at(path)?;
+        door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
+        Ok(Some(token))
     }
 
     /// Opens GitHub with the credential of the environment. A `token` that came from elsewhere (an ESC

@@ -51,8 +51,7 @@ pub async fn list(args: ListArgs, session: &Session, door: &mut Door) -> Outcome
     let github = match somewhere && !args.no_github {
         false => None,
         true => {
-            let token =
-                args.inspect.github.github_token_path.as_deref().map(|path| opened.token_at(path)).transpose()?;
+            let token = session.token_of_esc(&args.inspect.github, &opened, door)?;
             match session.github(&args.inspect.github, token) {
                 Ok(github) => Some(github),
                 Err(failure) if failure.code == "github-token-missing" => {
@@ -88,9 +87,9 @@ pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Ou
         Err(failure) => Err(failure),
     };
     checks.extend(doctor::esc(&stack, &opened));
-    let token = match (&args.github.github_token_path, &opened) {
-        (Some(path), Ok(opened)) => opened.token_at(path).map(Some),
-        _ => Ok(None),
+    let token = match &opened {
+        Ok(opened) => session.token_of_esc(&args.github, opened, door),
+        Err(_) => Ok(None),
     };
     match token.and_then(|token| session.github(&args.github, token)) {
         Ok(github) => {

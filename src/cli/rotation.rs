@@ -42,7 +42,7 @@ pub async fn run(command: RotationCommand, session: &Session, door: &mut Door) -
     let stack = session.stack(&definition)?.clone();
     let source = session.source(&args.inspect.source).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
-    let token = args.inspect.github.github_token_path.as_deref().map(|path| opened.token_at(path)).transpose()?;
+    let token = session.token_of_esc(&args.inspect.github, &opened, door)?;
     let github = session.github(&args.inspect.github, token)?;
     let asked = Asked::from(&args.inspect.targets);
     let deliveries = Deliveries { github: &github, asked: &asked, ledger: &args.inspect.ledger, now: session.now };

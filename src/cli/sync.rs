@@ -12,7 +12,6 @@ use super::connect::Session;
 use super::door::Door;
 use super::progress::Progress;
 use crate::base::error::{Failure, FailureKind, Outcome};
-use crate::base::secret::SecretValue;
 use crate::flow::apply;
 use crate::flow::context::{Context, Event};
 use crate::flow::sync::{self, Prepared, Request, Values};
@@ -121,13 +120,7 @@ impl Run {
         }
         let source = session.source(&args.source).await?;
         let opened = sync::open(&definition, &stack, &*source).await?;
-        let token = match &args.github.github_token_path {
-            Some(path) => Some(opened.token_at(path)?),
-            None => None,
-        };
-        if let Some(token) = &token {
-            door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
-        }
+        let token = session.token_of_esc(&args.github, &opened, door)?;
         let github = session.github(&args.github, token)?;
         Self::prepare(github, &definition, &stack, opened.values, &request, door).await
     }

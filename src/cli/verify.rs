@@ -50,13 +50,7 @@ pub async fn run(args: VerifyArgs, session: &Session, door: &mut Door) -> Outcom
     };
     let source = session.source(&args.source).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
-    let token = match &args.github.github_token_path {
-        Some(path) => Some(opened.token_at(path)?),
-        None => None,
-    };
-    if let Some(token) = &token {
-        door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
-    }
+    let token = session.token_of_esc(&args.github, &opened, door)?;
     for candidate in &opened.values.desired.candidates {
         if let Some(secret) = candidate.secret() {
             door.mask(&candidate.name, secret);
