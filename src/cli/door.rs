@@ -75,10 +75,13 @@ impl Door {
     pub fn mask(&mut self, name: &str, secret: &SecretValue) {
         let masked = self.job.as_mut().is_none_or(|job| job.mask(secret));
         if !masked {
-            self.problem(&Problem::warning(
-                "mask-too-short",
-                format!("`{name}` has fewer than {SHORTEST_MASK} characters: the runner cannot mask it"),
-            ));
+            self.line(
+                &Problem::warning(
+                    "mask-too-short",
+                    format!("`{name}` has fewer than {SHORTEST_MASK} characters: the runner cannot mask it"),
+                ),
+                true,
+            );
         }
     }
 
@@ -119,17 +122,22 @@ impl Door {
         }
     }
 
-    /// Prints findings on stderr, errors and warnings with their places.
+    /// Prints findings on stderr, errors and warnings with their places. A hint that several in a row share is
+    /// said once, below the last of them.
     pub fn problems<'p>(&mut self, problems: impl IntoIterator<Item = &'p Problem>) {
-        for problem in problems {
-            if problem.severity == Severity::Warning && self.quiet {
-                continue;
-            }
-            self.problem(problem);
+        let quiet = self.quiet;
+        self.lines(problems.into_iter().filter(|problem| problem.severity == Severity::Error || !quiet));
+    }
+
+    fn lines<'p>(&mut self, problems: impl IntoIterator<Item = &'p Problem>) {
+        let mut problems = problems.into_iter().peekable();
+        while let Some(problem) = problems.next() {
+            let shared = problems.peek().is_some_and(|next| next.hint == problem.hint);
+            self.line(problem, !shared);
         }
     }
 
-    fn problem(&mut self, problem: &Problem) {
+    fn line(&mut self, problem: &Problem, with_hint: bool) {
         if let Some(job) = &mut self.job {
             return job.annotate(problem);
         }
@@ -145,16 +153,14 @@ impl Door {
             ),
             None => writeln!(self.err, "{style}{word}[{}]{style:#}: {}", problem.code, problem.message),
         };
-        if let Some(hint) = &problem.hint {
+        if let (Some(hint), true) = (&problem.hint, with_hint) {
             let _ = writeln!(self.err, "  hint: {hint}");
         }
     }
 
     /// Prints a failure and answers the exit code of its kind.
     pub fn failure(&mut self, failure: &Failure) -> u8 {
-        for problem in &failure.problems {
-            self.problem(problem);
-        }
+        self.lines(&failure.problems);
         if let Some(job) = &mut self.job {
             job.annotate(&as_problem(failure));
             return failure.kind.exit_code();

@@ -36,12 +36,13 @@ pub fn run(definition: &Path, answers: &Answers) -> Outcome<InitReport> {
         file(&workflow, init::WORKFLOW)?,
     ];
     let stack = loaded.definition.stack_names().first().copied().unwrap_or_default().to_owned();
+    let place = if loaded.definition.targets.is_empty() { " --repo OWNER/NAME" } else { "" };
     let next = vec![
         format!("look through `{}`", definition.display()),
         "cp env.example .env, and fill in the values".to_owned(),
-        format!("sophia-secrets-sync import-env .env --stack {stack}"),
-        format!("sophia-secrets-sync plan --stack {stack}"),
-        format!("sophia-secrets-sync sync --stack {stack}"),
+        format!("sophia-secrets-sync import-env .env --stack {stack} --create"),
+        format!("sophia-secrets-sync plan --stack {stack}{place}"),
+        format!("sophia-secrets-sync sync --stack {stack}{place}"),
     ];
     Ok(InitReport { files, next })
 }
