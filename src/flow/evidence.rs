@@ -15,13 +15,14 @@ use crate::base::error::{Outcome, Severity};
 use crate::base::target::EntryKind;
 use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
-use crate::report::evidence::{ChangeSource, Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
+use crate::report::evidence::{Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
 use crate::rules::audit::Head;
 use crate::rules::definition::{Definition, Group, Rotation};
 use crate::rules::ledger::Ledger;
 use crate::rules::naming;
 use crate::rules::policy::decide_destination;
 use crate::rules::policy::review::matrix;
+use crate::rules::rotation::{DeliveryFacts, SecretFacts, standing};
 use crate::rules::steps::most_entries;
 
 /// What the report is to be about.
@@ -146,7 +147,7 @@ async fn observe(ask: &Ask<'_>, stack: &str, evidence: &mut Evidence) -> Outcome
     for scope in look(&looking, deliveries.list).await? {
         evidence.unseen.extend(scope.warnings.iter().map(|warning| format!("{}: {}", scope.scope, warning.message)));
         for seen in &scope.targets {
-            let facts = Facts { definition, stack, scope: &scope, seen };
+            let facts = Facts { definition, stack, scope: &scope, seen, now: ask.now };
             evidence.entries.extend(facts.entries());
             evidence.stores.extend(kinds.iter().map(|kind| facts.store(*kind)));
         }
@@ -160,6 +161,7 @@ struct Facts<'a> {
     stack: &'a str,
     scope: &'a SeenScope,
     seen: &'a SeenTarget,
+    now: Timestamp,
 }
 
 impl Facts<'_> {
@@ -225,16 +227,14 @@ impl Facts<'_> {
             (Some(listed), Some(written)) if written.is_what_github_lists(&listed.updated_at) => Presence::Delivered,
             (Some(_), Some(_)) => Presence::EditedOutside,
         };
-        let (changed, changed_source) = match (written, listed) {
-            (Some(written), _) => (Some(written.changed_at), Some(ChangeSource::Ledger)),
-            (None, Some(listed)) => match listed.updated_at.parse() {
-                Ok(time) => (Some(time), Some(ChangeSource::Github)),
-                Err(_) => (None, None),
-            },
-            (None, None) => (None, None),
+        let facts = SecretFacts {
+            esc_changed: None,
+            deliveries: vec![DeliveryFacts {
+                ledger_changed: written.map(|written| written.changed_at),
+                delivered: listed.and_then(|listed| listed.updated_at.parse().ok()),
+                ..DeliveryFacts::default()
+            }],
         };
-        let due = changed.zip(rotation).and_then(|(changed, rotation)| changed.checked_add(rotation.every).ok());
-        let warn = due.zip(rotation).and_then(|(due, rotation)| due.checked_sub(rotation.warn).ok());
         EvidenceEntry {
             stack: self.stack.to_owned(),
             group: group.name.clone(),
@@ -243,11 +243,7 @@ impl Facts<'_> {
             target: target.to_string(),
             owner: rotation.and_then(|rotation| rotation.owner.clone()),
             presence,
-            changed,
-            changed_source,
-            due,
-            warn,
-            scheduled: rotation.is_some(),
+            standing: standing(rotation, &facts, self.now),
         }
     }
 }

@@ -19,7 +19,9 @@ use serde_json::{Value as Json, json};
 
 use super::audit::{AuditEvent, AuditVerifyReport};
 use super::{BOLD, GREEN, RED, Report, YELLOW};
-pub use entry::{ChangeSource, EvidenceEntry, Presence, Standing};
+use crate::rules::rotation::State;
+pub use entry::{EvidenceEntry, Presence, STATES};
+use entry::{phrase, sign};
 pub use questions::{Answer, CONTROLS, Control, Verdict, answers};
 
 /// Version of the JSON form.
@@ -97,8 +99,8 @@ pub struct DayCount {
 
 impl Evidence {
     #[must_use]
-    pub fn count(&self, standing: Standing) -> usize {
-        self.entries.iter().filter(|entry| entry.standing(self.generated) == standing).count()
+    pub fn count(&self, state: State) -> usize {
+        self.entries.iter().filter(|entry| entry.state() == state).count()
     }
 
     /// Names that are to be delivered, each counted once.
@@ -129,8 +131,9 @@ impl Evidence {
     /// Entries with a schedule, the most urgent first.
     #[must_use]
     pub fn by_urgency(&self) -> Vec<&EvidenceEntry> {
-        let mut entries: Vec<&EvidenceEntry> = self.entries.iter().filter(|entry| entry.scheduled).collect();
-        entries.sort_by_key(|entry| (entry.standing(self.generated), entry.due, &entry.name, &entry.target));
+        let mut entries: Vec<&EvidenceEntry> =
+            self.entries.iter().filter(|entry| entry.state() != State::Unscheduled).collect();
+        entries.sort_by_key(|entry| (entry.state(), entry.standing.due, &entry.name, &entry.target));
         entries
     }
 
@@ -139,7 +142,7 @@ impl Evidence {
     pub fn overdue_by_owner(&self) -> BTreeMap<&str, Vec<&EvidenceEntry>> {
         let mut owners: BTreeMap<&str, Vec<&EvidenceEntry>> = BTreeMap::new();
         for entry in self.by_urgency() {
-            if matches!(entry.standing(self.generated), Standing::Overdue | Standing::Never) {
+            if matches!(entry.state(), State::Overdue | State::Never) {
                 owners.entry(entry.owner.as_deref().unwrap_or("nobody")).or_default().push(entry);
             }
         }
@@ -206,15 +209,15 @@ impl Report for Evidence {
             date(self.generated)
         )?;
         writeln!(to, "  {delivered} of {} deliveries are there as written", self.entries.len())?;
-        for standing in Standing::ALL {
-            let style = match standing {
-                Standing::Overdue | Standing::Never => RED,
-                Standing::DueSoon => YELLOW,
+        for state in STATES {
+            let style = match state {
+                State::Overdue | State::Never => RED,
+                State::DueSoon => YELLOW,
                 _ => GREEN,
             };
-            let count = self.count(standing);
+            let count = self.count(state);
             if count > 0 {
-                writeln!(to, "  {style}{} {count} {}{style:#}", standing.sign(), standing.word())?;
+                writeln!(to, "  {style}{} {count} {}{style:#}", sign(state), phrase(state))?;
             }
         }
         for (owner, entries) in self.overdue_by_owner() {
@@ -231,14 +234,17 @@ impl Report for Evidence {
     }
 
     fn json(&self) -> Json {
-        let standings: serde_json::Map<String, Json> =
-            Standing::ALL.iter().map(|standing| (standing.key().to_owned(), json!(self.count(*standing)))).collect();
+        let states: serde_json::Map<String, Json> =
+            STATES.iter().map(|state| (state.word().to_owned(), json!(self.count(*state)))).collect();
         let entries: Vec<Json> = self
             .entries
             .iter()
             .map(|entry| {
                 let mut json = json!(entry);
-                json["standing"] = json!(entry.standing(self.generated));
+                json["state"] = json!(entry.state().word());
+                json["changed_at"] = json!(entry.changed());
+                json["changed_source"] = json!(entry.standing.changed.map(|(_, source)| source));
+                json["due_at"] = json!(entry.standing.due);
                 json
             })
             .collect();
@@ -246,7 +252,7 @@ impl Report for Evidence {
             "schema_version": SCHEMA_VERSION, "command": "audit report",
             "organization": self.organization, "project": self.project,
             "since": self.since, "generated": self.generated,
-            "standings": standings, "entries": entries, "coverage": self.coverage(),
+            "states": states, "entries": entries, "coverage": self.coverage(),
             "access": {"policies_bind": self.policies_bind, "grants": self.grants},
             "events": self.events, "trail": self.trail.as_ref().map(Report::json),
             "limits": self.stores, "findings": self.findings, "not_looked_at": self.unseen,
@@ -267,28 +273,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_stands_by_its_schedule_to_the_second() {
-        let now = samples::now();
-        let mut entry = samples::evidence(1).entries.remove(0);
-        let second = SignedDuration::from_secs(1);
-        entry.scheduled = true;
-        for (due, warn, standing) in [
-            (Some(now), None, Standing::Overdue),
-            (Some(now + second), Some(now), Standing::DueSoon),
-            (Some(now + second), Some(now + second), Standing::InTime),
-            (None, None, Standing::Never),
-        ] {
-            (entry.due, entry.warn) = (due, warn);
-            assert_eq!(entry.standing(now), standing);
-        }
-        entry.scheduled = false;
-        assert_eq!(entry.standing(now), Standing::Unscheduled);
-    }
-
-    #[test]
     fn counts_add_up() {
         let evidence = samples::evidence(60);
-        let total: usize = Standing::ALL.iter().map(|standing| evidence.count(*standing)).sum();
+        let total: usize = STATES.iter().map(|state| evidence.count(*state)).sum();
         assert_eq!(total, evidence.entries.len());
         let coverage = evidence.coverage();
         assert_eq!(coverage.iter().map(|row| row.expected).sum::<usize>(), evidence.entries.len());
@@ -297,7 +284,7 @@ mod tests {
         assert_eq!(changed, evidence.changes().count());
         assert_eq!(evidence.days().len(), 92);
         let overdue: usize = evidence.overdue_by_owner().values().map(Vec::len).sum();
-        assert_eq!(overdue, evidence.count(Standing::Overdue) + evidence.count(Standing::Never));
+        assert_eq!(overdue, evidence.count(State::Overdue) + evidence.count(State::Never));
     }
 
     #[test]

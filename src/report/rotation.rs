@@ -54,7 +54,7 @@ fn date(time: jiff::Timestamp) -> String {
 impl Row {
     fn changed(&self) -> String {
         match self.standing.changed {
-            Some((time, evidence)) => format!("{} ({})", date(time), evidence.word()),
+            Some((time, source)) => format!("{} ({})", date(time), source.word()),
             None => "unknown".to_owned(),
         }
     }
@@ -101,7 +101,7 @@ impl Report for RotationReport {
                 json!({
                     "name": row.name, "group": row.group, "owner": row.owner, "state": row.standing.state.word(),
                     "changed_at": row.standing.changed.map(|(time, _)| time.to_string()),
-                    "changed_source": row.standing.changed.map(|(_, evidence)| evidence.word()),
+                    "changed_source": row.standing.changed.map(|(_, source)| source.word()),
                     "due_at": row.standing.due.map(|time| time.to_string()),
                 })
             })

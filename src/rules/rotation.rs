@@ -6,28 +6,30 @@
 //! a secret young for ever.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::definition::{Definition, Rotation};
 
 /// What the time of the last change is taken from, the best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Evidence {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeSource {
     /// The ledger's time of the last value change.
     Ledger,
     /// The ESC revision that changed the value.
     EscRevision,
     /// GitHub's `updated_at`.
-    GitHub,
+    Github,
 }
 
-impl Evidence {
+impl ChangeSource {
     /// The word of reports.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Ledger => "ledger",
             Self::EscRevision => "esc-revision",
-            Self::GitHub => "github",
+            Self::Github => "github",
         }
     }
 }
@@ -57,11 +59,11 @@ pub struct SecretFacts {
 impl SecretFacts {
     /// When the value changed last, and how that is known.
     #[must_use]
-    pub fn last_change(&self) -> Option<(Timestamp, Evidence)> {
+    pub fn last_change(&self) -> Option<(Timestamp, ChangeSource)> {
         let latest = |of: fn(&DeliveryFacts) -> Option<Timestamp>| self.deliveries.iter().filter_map(of).max();
-        let ledger = latest(|facts| facts.ledger_changed).map(|time| (time, Evidence::Ledger));
-        let esc = self.esc_changed.map(|time| (time, Evidence::EscRevision));
-        let github = || latest(|facts| facts.delivered).map(|time| (time, Evidence::GitHub));
+        let ledger = latest(|facts| facts.ledger_changed).map(|time| (time, ChangeSource::Ledger));
+        let esc = self.esc_changed.map(|time| (time, ChangeSource::EscRevision));
+        let github = || latest(|facts| facts.delivered).map(|time| (time, ChangeSource::Github));
         // A revision later than every delivery is a change that the ledger cannot know of yet.
         match (ledger, esc) {
             (Some(ledger), Some(esc)) if esc.0 > ledger.0 && self.deliveries.iter().any(|facts| facts.stale) => {
@@ -127,7 +129,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub state: State,
-    pub changed: Option<(Timestamp, Evidence)>,
+    pub changed: Option<(Timestamp, ChangeSource)>,
     /// When it is to be rotated; none without a schedule or a known change.
     pub due: Option<Timestamp>,
     /// From when on it counts as due soon.
@@ -138,7 +140,7 @@ pub struct Standing {
 /// a value that no one has changed for too long is the worst that a schedule can tell.
 #[must_use]
 pub fn standing(schedule: Option<&Rotation>, facts: &SecretFacts, now: Timestamp) -> Standing {
-    let changed = facts.last_change().map(|(time, evidence)| (time.min(now), evidence));
+    let changed = facts.last_change().map(|(time, source)| (time.min(now), source));
     let after = |length: SignedDuration| {
         let (changed, _) = changed?;
         Some(changed.checked_add(length).unwrap_or(Timestamp::MAX))
@@ -249,10 +251,10 @@ mod tests {
             };
             SecretFacts { esc_changed: esc.map(days_ago), deliveries: vec![delivery] }.last_change()
         };
-        assert_eq!(of(Some(9), Some(5), Some(1), false), Some((days_ago(9), Evidence::Ledger)));
-        assert_eq!(of(Some(9), Some(5), Some(1), true), Some((days_ago(5), Evidence::EscRevision)));
-        assert_eq!(of(None, Some(5), Some(1), false), Some((days_ago(5), Evidence::EscRevision)));
-        assert_eq!(of(None, None, Some(1), false), Some((days_ago(1), Evidence::GitHub)));
+        assert_eq!(of(Some(9), Some(5), Some(1), false), Some((days_ago(9), ChangeSource::Ledger)));
+        assert_eq!(of(Some(9), Some(5), Some(1), true), Some((days_ago(5), ChangeSource::EscRevision)));
+        assert_eq!(of(None, Some(5), Some(1), false), Some((days_ago(5), ChangeSource::EscRevision)));
+        assert_eq!(of(None, None, Some(1), false), Some((days_ago(1), ChangeSource::Github)));
         assert_eq!(of(None, None, None, true), None);
     }
 

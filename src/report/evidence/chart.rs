@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::html::escaped;
-use super::{DayCount, EvidenceEntry, date, days_between};
+use super::{DayCount, EvidenceEntry, date, days_between, phrase};
 
 /// Width of every drawing in its own units; the page stretches it.
 const WIDTH: f64 = 1000.0;
@@ -23,7 +23,7 @@ pub struct Axis {
 impl Axis {
     /// From the oldest change to the latest due date, today included.
     pub fn of(entries: &[&EvidenceEntry], now: Timestamp) -> Self {
-        let times = entries.iter().flat_map(|entry| [entry.changed, entry.due]).flatten();
+        let times = entries.iter().flat_map(|entry| [entry.changed(), entry.standing.due]).flatten();
         let (mut from, mut to) = (now, now);
         for time in times {
             (from, to) = (from.min(time), to.max(time));
@@ -41,9 +41,9 @@ impl Axis {
 
 /// One secret's life since its last change: how much of the time until it is due is used up.
 pub fn timeline(entry: &EvidenceEntry, axis: &Axis) -> String {
-    let standing = entry.standing(axis.now);
-    let mut says = format!("{}: {}", entry.name, standing.word());
-    match (entry.changed, entry.due) {
+    let (changed, due) = (entry.changed(), entry.standing.due);
+    let mut says = format!("{}: {}", entry.name, phrase(entry.state()));
+    match (changed, due) {
         (Some(changed), Some(due)) => {
             let _ = write!(says, ", last changed {}, due {}", date(changed), date(due));
             let distance = days_between(axis.now, due);
@@ -53,12 +53,12 @@ pub fn timeline(entry: &EvidenceEntry, axis: &Axis) -> String {
     }
     let today = axis.at(axis.now);
     let mut shapes = String::from("<rect class=\"track\" width=\"1000\" height=\"16\"/>");
-    if let (Some(changed), Some(due)) = (entry.changed, entry.due) {
+    if let (Some(changed), Some(due)) = (changed, due) {
         let (start, end) = (axis.at(changed), axis.at(due));
         let _ = write!(
             shapes,
             "<rect class=\"{}\" x=\"{start:.1}\" y=\"3\" width=\"{:.1}\" height=\"10\"/>",
-            standing.key(),
+            entry.state().word(),
             (end - start).max(2.0)
         );
         if due < axis.now {
@@ -76,7 +76,7 @@ pub fn timeline(entry: &EvidenceEntry, axis: &Axis) -> String {
 /// A share of a whole.
 pub fn meter(part: usize, whole: usize, says: &str) -> String {
     let share = if whole == 0 { 0.0 } else { ratio(part, whole) * WIDTH };
-    let class = if part >= whole { "in-time" } else { "due-soon" };
+    let class = if part >= whole { "ok" } else { "due-soon" };
     let shapes = format!(
         "<rect class=\"track\" width=\"1000\" height=\"16\"/><rect class=\"{class}\" width=\"{share:.1}\" height=\"16\"/>"
     );
@@ -91,7 +91,7 @@ pub fn columns(days: &[(String, DayCount)], says: &str) -> String {
     for (index, (_, day)) in days.iter().enumerate() {
         let left = ratio(index, days.len()) * WIDTH;
         let (low, high) = (ratio(day.changed, most) * 100.0, ratio(day.failed, most) * 100.0);
-        for (class, bottom, height) in [("in-time", 100.0, low), ("overdue", 100.0 - low, high)] {
+        for (class, bottom, height) in [("ok", 100.0, low), ("overdue", 100.0 - low, high)] {
             if height > 0.0 {
                 let _ = write!(
                     shapes,

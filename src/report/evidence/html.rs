@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::sections::{access, changes, controls, inventory, limits, rotation, trail, unseen};
-use super::{Evidence, Presence, Standing, Verdict, answers, date};
+use super::{Evidence, Presence, Verdict, answers, date, phrase, sign};
+use crate::rules::rotation::State;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -75,10 +76,10 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
 fn head(evidence: &Evidence, to: &mut dyn Write, title: &str) -> io::Result<()> {
     let tile =
         |class: &str, count: String, words: &str| format!("<li><strong class=\"{class}\">{count}</strong>{words}</li>");
-    let standing = |standing: Standing| {
-        let count = evidence.count(standing);
-        let class = if count == 0 { "" } else { standing.key() };
-        tile(class, count.to_string(), standing.word())
+    let standing = |state: State| {
+        let count = evidence.count(state);
+        let class = if count == 0 { "" } else { state.word() };
+        tile(class, count.to_string(), phrase(state))
     };
     let whole = match &evidence.trail {
         None => tile("open", "–".into(), "no audit trail"),
@@ -96,9 +97,9 @@ fn head(evidence: &Evidence, to: &mut dyn Write, title: &str) -> io::Result<()> 
     let tiles = [
         tile("", evidence.names().to_string(), "names"),
         tile("", format!("{there}/{}", evidence.entries.len()), "delivered as written"),
-        standing(Standing::Overdue),
-        standing(Standing::Never),
-        standing(Standing::DueSoon),
+        standing(State::Overdue),
+        standing(State::Never),
+        standing(State::DueSoon),
         tile("", evidence.changes().count().to_string(), "changes in the period"),
         whole,
     ];
@@ -147,8 +148,8 @@ pub fn table(to: &mut dyn Write, caption: &str, columns: &[&str], rows: &[String
     writeln!(to, "</tbody></table></div>{}", if long { "</details>" } else { "" })
 }
 
-pub fn state(standing: Standing) -> String {
-    format!("<span class=\"state {}\">{} {}</span>", standing.key(), standing.sign(), standing.word())
+pub fn state(state: State) -> String {
+    format!("<span class=\"state {}\">{} {}</span>", state.word(), sign(state), phrase(state))
 }
 
 fn questions(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use super::{CONTROLS, Evidence, Report, Standing, answers, counted, date};
+use super::{CONTROLS, Evidence, Report, STATES, answers, counted, date, phrase, sign};
 use crate::report::audit::{cell, code, prose};
+use crate::rules::rotation::State;
 
 /// Bars of the chart; a summary has little room.
 const MOST_BARS: usize = 25;
@@ -17,8 +18,8 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "| {} | {} | {} |", answer.question, answer.verdict.word(), prose(&answer.text))?;
     }
     writeln!(to, "\n### Rotation\n\n| state | deliveries |\n|---|---:|")?;
-    for standing in Standing::ALL {
-        writeln!(to, "| {} {} | {} |", standing.sign(), standing.word(), evidence.count(standing))?;
+    for state in STATES {
+        writeln!(to, "| {} {} | {} |", sign(state), phrase(state), evidence.count(state))?;
     }
     gantt(evidence, to)?;
     for (owner, entries) in evidence.overdue_by_owner() {
@@ -63,8 +64,11 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
 
 /// A bar from the last change to the due date, by owner.
 fn gantt(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
-    let mut entries: Vec<_> =
-        evidence.by_urgency().into_iter().filter_map(|entry| Some((entry, entry.changed?, entry.due?))).collect();
+    let mut entries: Vec<_> = evidence
+        .by_urgency()
+        .into_iter()
+        .filter_map(|entry| Some((entry, entry.changed()?, entry.standing.due?)))
+        .collect();
     entries.truncate(MOST_BARS);
     if entries.is_empty() {
         return Ok(());
@@ -80,9 +84,9 @@ fn gantt(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         if section.replace(owner) != Some(owner) {
             writeln!(to, "  section {}", word(owner))?;
         }
-        let style = match entry.standing(evidence.generated) {
-            Standing::Overdue => "crit, ",
-            Standing::DueSoon => "active, ",
+        let style = match entry.state() {
+            State::Overdue => "crit, ",
+            State::DueSoon => "active, ",
             _ => "done, ",
         };
         writeln!(to, "  {} {} :{style}{}, {}", word(&entry.name), word(&entry.stack), date(changed), date(due))?;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Evidence, Standing, counted};
+use super::{Evidence, counted};
+use crate::rules::rotation::State;
 
 /// How far the report answers a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,8 +45,8 @@ pub fn answers(evidence: &Evidence) -> [Answer; 4] {
 }
 
 fn rotation(evidence: &Evidence) -> Answer {
-    let late = evidence.count(Standing::Overdue) + evidence.count(Standing::Never);
-    let unscheduled = evidence.count(Standing::Unscheduled);
+    let late = evidence.count(State::Overdue) + evidence.count(State::Never);
+    let unscheduled = evidence.count(State::Unscheduled);
     let entries = evidence.entries.len();
     Answer {
         question: "Quarterly review of all secrets and their rotation status",
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!((emergency.verdict, usage.verdict), (Verdict::Met, Verdict::NotShown));
         assert!(usage.text.contains("run `usage`"));
         world.findings.clear();
-        world.entries.retain(|entry| entry.standing(world.generated) == Standing::InTime);
+        world.entries.retain(|entry| entry.state() == State::Ok);
         world.events.clear();
         let [rotation, access, emergency, _] = answers(&world);
         assert_eq!((rotation.verdict, access.verdict), (Verdict::Met, Verdict::Met));

@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ChangeSource, Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
+use super::{Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
 use crate::report::audit::{AuditEvent, AuditVerifyReport, Origin};
 use crate::rules::audit::samples::trail;
 use crate::rules::audit_chain::verify;
+use crate::rules::definition::Rotation;
+use crate::rules::rotation::{DeliveryFacts, SecretFacts, standing};
 
 pub fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
@@ -30,7 +32,15 @@ pub fn evidence(count: usize) -> Evidence {
         let number = i64::try_from(index).unwrap();
         let changed = (index % 11 != 0).then(|| now() - days(number * 7 % 130));
         let scheduled = index % 9 != 0;
-        let due = changed.filter(|_| scheduled).map(|changed| changed + days(90));
+        let schedule = Rotation { every: days(90), owner: None, warn: days(14) };
+        let facts = SecretFacts {
+            esc_changed: None,
+            deliveries: vec![DeliveryFacts {
+                ledger_changed: changed.filter(|_| index % 5 != 0),
+                delivered: changed,
+                ..DeliveryFacts::default()
+            }],
+        };
         EvidenceEntry {
             stack: stacks[index % 3].into(),
             group: groups[index % 4].into(),
@@ -44,11 +54,7 @@ pub fn evidence(count: usize) -> Evidence {
                 9 => Presence::NotTracked,
                 _ => Presence::Delivered,
             },
-            changed,
-            changed_source: changed.map(|_| if index % 5 == 0 { ChangeSource::Github } else { ChangeSource::Ledger }),
-            due,
-            warn: due.map(|due| due - days(14)),
-            scheduled,
+            standing: standing(scheduled.then_some(&schedule), &facts, now()),
         }
     });
     let events = (0..40).map(|index| {

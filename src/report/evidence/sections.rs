@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::chart::{Axis, columns, meter, timeline};
+use super::entry::source;
 use super::html::{escaped, heading, sentence, state, table};
 use super::{CONTROLS, Evidence, EvidenceEntry, Presence, counted, date};
 use crate::report::audit::AuditEvent;
@@ -34,7 +35,7 @@ pub fn inventory(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         })
         .collect();
     table(to, "Coverage by group, stack and target", &["Group", "Stack", "Target", "#There", "Share"], &rows)?;
-    let rows: Vec<String> = evidence.entries.iter().map(|entry| entry_row(entry, evidence)).collect();
+    let rows: Vec<String> = evidence.entries.iter().map(entry_row).collect();
     table(
         to,
         "Every secret and variable that the definition asks for",
@@ -44,16 +45,15 @@ pub fn inventory(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "</section>")
 }
 
-fn entry_row(entry: &EvidenceEntry, evidence: &Evidence) -> String {
+fn entry_row(entry: &EvidenceEntry) -> String {
     let class = match entry.presence {
         Presence::Delivered => "",
         Presence::Missing => " class=\"failed\"",
         Presence::EditedOutside | Presence::NotTracked | Presence::Unknown => " class=\"open\"",
     };
-    let changed = match (entry.changed, entry.changed_source) {
-        (Some(changed), Some(source)) => format!("{} <span class=\"soft\">({})</span>", date(changed), source.word()),
-        (Some(changed), None) => date(changed),
-        (None, _) => "unknown".to_owned(),
+    let changed = match entry.standing.changed {
+        Some((changed, from)) => format!("{} <span class=\"soft\">({})</span>", date(changed), source(from)),
+        None => "unknown".to_owned(),
     };
     format!(
         "<th scope=\"row\" class=\"name\"><code>{}</code></th><td>{}</td><td>{}</td><td>{}</td><td class=\"name\">{}</td><td{class}>{}</td><td>{changed}</td><td class=\"day\">{}</td><td>{}</td><td>{}</td>",
@@ -63,8 +63,8 @@ fn entry_row(entry: &EvidenceEntry, evidence: &Evidence) -> String {
         escaped(&entry.stack),
         escaped(&entry.target),
         entry.presence.word(),
-        entry.due.map(date).unwrap_or_default(),
-        state(entry.standing(evidence.generated)),
+        entry.standing.due.map(date).unwrap_or_default(),
+        state(entry.state()),
         escaped(entry.owner.as_deref().unwrap_or("nobody")),
     )
 }
@@ -99,7 +99,7 @@ pub fn rotation(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
                 escaped(&entry.name),
                 escaped(&entry.stack),
                 timeline(entry, &axis),
-                state(entry.standing(evidence.generated))
+                state(entry.state())
             )?;
         }
         writeln!(to, "</ol>")?;
@@ -114,7 +114,7 @@ pub fn rotation(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         .map(|(owner, entries)| {
             let names: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
             let names: Vec<String> = names.into_iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
-            let oldest = entries.iter().filter_map(|entry| entry.due).min().map(date).unwrap_or_default();
+            let oldest = entries.iter().filter_map(|entry| entry.standing.due).min().map(date).unwrap_or_default();
             format!(
                 "<th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"day\">{oldest}</td><td>{}</td>",
                 escaped(owner),
