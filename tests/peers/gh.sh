@@ -2,24 +2,8 @@
 # `gh` reads what we wrote, and writes what the sandbox must unseal. It reaches the sandbox by a Unix socket.
 set -uo pipefail
 
-failed=0
-check() {
-  if [[ $2 == "$3" ]]; then
-    printf 'ok %s\n' "$1"
-  else
-    printf 'not ok %s: %q instead of %q\n' "$1" "$2" "$3"
-    failed=1
-  fi
-}
-state() {
-  python3 - "$@" <<'PY'
-import json, os, sys, urllib.request
-value = json.load(urllib.request.urlopen(os.environ["GITHUB_API_URL"] + "/_sandbox/state"))["github"]
-for part in sys.argv[1:]:
-    value = value[part]
-print(value)
-PY
-}
+# shellcheck source=tests/peers/check.sh
+source "$(dirname "$0")/check.sh"
 repository=payready/sophia
 
 mkdir -p "$GH_CONFIG_DIR"
@@ -30,24 +14,24 @@ check 'gh: lists what we synced' \
   "$(gh secret list -R $repository | cut -f1 | grep -cE '^(OPENAI_API_KEY|PROD_DATABASE_URL)$')" 2
 printf 'pa$$ #1\nsecond\n\n' | gh secret set GH_SECRET -R $repository
 check 'gh: sets a secret (and drops the line breaks at its end)' \
-  "$(state repositories $repository secrets actions GH_SECRET value)" $'pa$$ #1\nsecond'
+  "$(state github repositories $repository secrets actions GH_SECRET value)" $'pa$$ #1\nsecond'
 gh secret set GH_ENV --body e --env production -R $repository
-check 'gh: an environment' "$(state repositories $repository environments production secrets GH_ENV value)" e
+check 'gh: an environment' "$(state github repositories $repository environments production secrets GH_ENV value)" e
 gh secret set GH_BOT --body d --app dependabot -R $repository
-check 'gh: dependabot' "$(state repositories $repository secrets dependabot GH_BOT value)" d
+check 'gh: dependabot' "$(state github repositories $repository secrets dependabot GH_BOT value)" d
 gh secret set GH_ORG --body o --org payready --repos $repository
 check 'gh: an organization, for selected repositories' \
-  "$(state organizations payready secrets actions GH_ORG selected_repositories)" "['$repository']"
+  "$(state github organizations payready secrets actions GH_ORG selected_repositories)" "['$repository']"
 printf 'FIRST=1\nSECOND="two words"\n' | gh secret set -f - -R $repository
-check 'gh: a dotenv file' "$(state repositories $repository secrets actions SECOND value)" 'two words'
+check 'gh: a dotenv file' "$(state github repositories $repository secrets actions SECOND value)" 'two words'
 gh secret delete GH_SECRET -R $repository
 check 'gh: deletes' "$(gh secret list -R $repository | grep -c GH_SECRET)" 0
 if gh variable --help >/dev/null 2>&1; then
   gh variable set GH_VARIABLE --body v1 -R $repository
   gh variable set GH_VARIABLE --body v2 -R $repository
-  check 'gh: a variable is set again' "$(state repositories $repository variables actions GH_VARIABLE value)" v2
+  check 'gh: a variable is set again' "$(state github repositories $repository variables actions GH_VARIABLE value)" v2
   check 'gh: lists variables' "$(gh variable list -R $repository | grep -c GH_VARIABLE)" 1
 fi
 check 'gh: a wrong token is refused' \
   "$(GH_TOKEN=wrong gh secret list -R $repository 2>&1 | grep -c 'HTTP 401')" 1
-exit $failed
+exit "$failed"

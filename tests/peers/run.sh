@@ -25,6 +25,11 @@ if ! cmp -s "$here/octokit/package-lock.json" "$tools/octokit/package-lock.json"
   (cd "$tools/octokit" && npm ci --silent --ignore-scripts --no-audit --no-fund)
 fi
 cp "$here/octokit/octokit.mjs" "$tools/octokit/"
+# Pulumi's own command; its login alone is ours (esc/go.mod tells why).
+if [[ $here/esc/go.mod -nt $tools/esc ]]; then
+  (cd "$here/esc" && go build -buildvcs=false -o "$tools/esc" github.com/pulumi/esc/cmd/esc)
+  touch "$tools/esc"
+fi
 # `gh` is no Go module that a proxy serves; Debian packs it.
 if ! command -v gh >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
   { apt-get -qq update && apt-get -qq install -y --no-install-recommends gh; } >"$work/apt.log" 2>&1 || cat "$work/apt.log"
@@ -76,6 +81,7 @@ peer pygithub env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pygithub.p
 peer pulumi-esc-sdk env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pulumi_sdk.py"
 peer octokit node "$tools/octokit/octokit.mjs"
 peer gh bash "$here/gh.sh"
+peer esc bash "$here/esc.sh" "$tools/esc"
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [[ $failed == 0 ]]
