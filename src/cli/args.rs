@@ -131,6 +131,9 @@ pub struct SourceArgs {
     /// Pulumi Cloud, or `file://DIR` for the embedded store [env: PULUMI_BACKEND_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub esc_url: Option<String>,
+    /// Take the values from this encrypted backup (`emergency backup`): for when ESC cannot be reached
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["esc_url", "oidc_organization"])]
+    pub from_backup: Option<PathBuf>,
     /// Lifetime of the Pulumi token that the job's identity is exchanged for, in seconds
     #[arg(long, global = true, value_name = "SECONDS", requires = "oidc_organization")]
     pub oidc_expiration: Option<u64>,

@@ -54,7 +54,7 @@ pub(super) const TOKENS: [&str; 9] = [
 pub async fn run(args: ChildArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
     let definition = session.definition(door)?;
     let stack = session.stack(&definition)?.clone();
-    let source = session.source(&args.source).await?;
+    let source = session.source(&args.source, door).await?;
     let found = export::variables(&*source, &definition, &stack, &args.groups).await?;
     door.mask_all(&found.variables);
     door.problems(&found.warnings);

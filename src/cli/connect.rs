@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::args::{GitHubArgs, Global, SourceArgs};
 use super::door::Door;
 use super::environment::{self, Environment};
-use crate::base::error::{Failure, Outcome};
+use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::secret::{SecretValue, Token};
 use crate::base::target::RepositoryName;
 use crate::esc::provider::Providers;
 use crate::flow::sync::OpenedStack;
 use crate::io::age_keys::{Identities, Recipient};
+use crate::io::archive::{self, BackupSource};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::esc_local::{EscLocal, Settings};
 use crate::io::files;
@@ -23,6 +24,7 @@ use crate::io::http::{self, HttpSettings};
 use crate::io::pace::PaceSettings;
 use crate::io::pulumi_login::{LoginSettings, OidcSettings, OidcTokenType, credentials_file};
 use crate::io::source::Source;
+use crate::rules::backup::{Manifest, STALE_AFTER_DAYS};
 use crate::rules::config;
 use crate::rules::definition::{Definition, Environment as Stack};
 
@@ -95,22 +97,42 @@ impl Session {
         self.environment.get(environment::GITHUB_REPOSITORY)?.parse().ok()
     }
 
-    /// Where values come from: `--esc-url`, else `PULUMI_BACKEND_URL`, else Pulumi Cloud.
+    /// Where ESC is: `--esc-url`, else `PULUMI_BACKEND_URL`, else Pulumi Cloud.
     #[must_use]
     pub fn esc_url<'s>(&'s self, args: &'s SourceArgs) -> &'s str {
         args.esc_url.as_deref().or_else(|| self.environment.get(environment::PULUMI_BACKEND_URL)).unwrap_or(PULUMI)
     }
 
-    /// Opens the source of values.
+    /// Opens the source of values: a backup when one is named, else ESC. The door is told what a backup is of.
     ///
     /// # Errors
-    /// When the URL is none, or no token is found.
-    pub async fn source(&self, args: &SourceArgs) -> Outcome<Box<dyn Source>> {
+    /// When the backup cannot be opened, the URL is none, or no token is found.
+    pub async fn source(&self, args: &SourceArgs, door: &mut Door) -> Outcome<Box<dyn Source>> {
+        if let Some(path) = &args.from_backup {
+            let backup = archive::open(path, &self.age_identities(args)?)?;
+            door.problems(&self.backup_warnings(path, &backup.manifest));
+            return Ok(Box::new(BackupSource::new(backup)));
+        }
         if let Some(store) = self.embedded_store(args, &[])? {
             return Ok(Box::new(store));
         }
         let url = self.esc_url(args);
         Ok(Box::new(PulumiCloud::connect(url, &self.pulumi_login(args)?).await?))
+    }
+
+    /// That values come from a backup, and that it is old.
+    fn backup_warnings(&self, path: &Path, manifest: &Manifest) -> Vec<Problem> {
+        let (file, about) = (path.display(), manifest.describe(self.now));
+        let mut warnings = vec![Problem::warning(
+            "backup-in-use",
+            format!("values come from the backup `{file}`, not from ESC; {about}"),
+        )];
+        let days = manifest.days_old(self.now);
+        if days > STALE_AFTER_DAYS {
+            let message = format!("the backup is {days} days old: what changed since is not in it");
+            warnings.push(Problem::warning("backup-stale", message).hint("`emergency backup` makes a new one"));
+        }
+        warnings
     }
 
     /// The embedded store that `file://DIR` names; none for Pulumi Cloud. `recipients` can open what is made,

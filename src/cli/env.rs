@@ -217,7 +217,7 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
             }
             let source: Box<dyn Source> = match store {
                 Some(store) => Box::new(store),
-                None => here.session.source(here.args).await?,
+                None => here.session.source(here.args, door).await?,
             };
             let text = file.map(|file| read(&file)).transpose()?;
             let changed = env::init(&*source, &name, text.as_deref()).await?;
@@ -228,13 +228,13 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
                 Some(organization) => organization,
                 None => session.definition(door)?.organization,
             };
-            let source = session.source(&source_args).await?;
+            let source = session.source(&source_args, door).await?;
             door.report(&env::list(&*source, &organization).await?);
             return Ok(0);
         }
         _ => {}
     }
-    let source = session.source(&source_args).await?;
+    let source = session.source(&source_args, door).await?;
     one(command, &*source, &here, door).await
 }
 

@@ -59,7 +59,7 @@ pub async fn export_env(args: ExportArgs, session: &Session, door: &mut Door) ->
         return Err(Failure::usage("file-exists", format!("`{}` is there already", args.file.display()))
             .hint("--overwrite replaces it"));
     }
-    let source = session.source(&args.source).await?;
+    let source = session.source(&args.source, door).await?;
     let found = export::variables(&*source, &definition, &stack, &args.groups).await?;
     door.mask_all(&found.variables);
     door.problems(&found.warnings);

@@ -56,7 +56,7 @@ pub async fn import_env(args: ImportArgs, session: &Session, door: &mut Door) ->
     let parsed = read(&args.file, args.dotenv, door)?;
     let definition = session.definition(door)?;
     let stack = session.stack(&definition)?.clone();
-    let source = session.source(&args.source).await?;
+    let source = session.source(&args.source, door).await?;
     let file = args.file.display().to_string();
     let settings = Settings {
         file: &file,

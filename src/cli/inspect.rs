@@ -42,7 +42,7 @@ pub async fn list(args: ListArgs, session: &Session, door: &mut Door) -> Outcome
     let args_of_targets = &args.inspect.targets;
     let definition = session.definition(door)?;
     let stack = session.stack(&definition)?.clone();
-    let source = session.source(&args.inspect.source).await?;
+    let source = session.source(&args.inspect.source, door).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
     let asked = Asked::from(args_of_targets);
     let somewhere = asked.repository.is_some()
@@ -82,7 +82,7 @@ pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Ou
     let definition = session.definition(door)?;
     let stack = session.stack(&definition)?.clone();
     let mut checks = vec![Check::fine("definition", format!("`{}` is valid", definition.file))];
-    let opened = match session.source(&args.source).await {
+    let opened = match session.source(&args.source, door).await {
         Ok(source) => sync::open(&definition, &stack, &*source).await,
         Err(failure) => Err(failure),
     };

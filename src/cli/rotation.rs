@@ -40,7 +40,7 @@ pub async fn run(command: RotationCommand, session: &Session, door: &mut Door) -
     let RotationCommand::Status(args) = command;
     let definition = session.definition(door)?;
     let stack = session.stack(&definition)?.clone();
-    let source = session.source(&args.inspect.source).await?;
+    let source = session.source(&args.inspect.source, door).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
     let token = session.token_of_esc(&args.inspect.github, &opened, door)?;
     let github = session.github(&args.inspect.github, token)?;

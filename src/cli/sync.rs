@@ -118,7 +118,7 @@ impl Run {
             // Says what is missing before ESC is asked for secrets.
             session.github(&args.github, None)?;
         }
-        let source = session.source(&args.source).await?;
+        let source = session.source(&args.source, door).await?;
         let opened = sync::open(&definition, &stack, &*source).await?;
         let token = session.token_of_esc(&args.github, &opened, door)?;
         let github = session.github(&args.github, token)?;

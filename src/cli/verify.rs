@@ -48,7 +48,7 @@ pub async fn run(args: VerifyArgs, session: &Session, door: &mut Door) -> Outcom
         Some(repository) => repository,
         None => this_repository(session)?,
     };
-    let source = session.source(&args.source).await?;
+    let source = session.source(&args.source, door).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
     let token = session.token_of_esc(&args.github, &opened, door)?;
     for candidate in &opened.values.desired.candidates {

@@ -240,7 +240,7 @@ fn new_node(path: &Path, value: &NewValue) -> Result<Node, EditError> {
 
 /// `fn::secret` of a text. ESC encrypts the text as it stands, but refuses `${` in it before, and an escape
 /// would stay in the stored value (esc-language.md §5); base64 avoids that.
-fn secret_node(text: &str) -> Node {
+pub(super) fn secret_node(text: &str) -> Node {
     if text.contains("${") {
         use base64::Engine as _;
         let coded = base64::engine::general_purpose::STANDARD.encode(text);

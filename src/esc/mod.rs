@@ -13,6 +13,7 @@ pub mod eval;
 mod evaluator;
 mod export;
 pub mod expression;
+pub mod flat;
 mod graph;
 pub mod interpolation;
 pub mod page;

@@ -168,12 +168,12 @@ impl Identities {
         self.keys.iter().filter_map(public).map(Recipient).collect()
     }
 
-    /// Opens an armored age file of any of these keys or the passphrase.
+    /// Opens an age file, armored or not, of any of these keys or the passphrase.
     ///
     /// # Errors
     /// [`CannotOpen`].
-    pub fn open(&self, armored: &str) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
-        let decryptor = age::Decryptor::new_buffered(BufReader::new(ArmoredReader::new(armored.as_bytes())))
+    pub fn open(&self, file: impl AsRef<[u8]>) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+        let decryptor = age::Decryptor::new_buffered(BufReader::new(ArmoredReader::new(file.as_ref())))
             .map_err(|_| CannotOpen::Damaged)?;
         let mut identities: Vec<Box<dyn age::Identity>> = Vec::new();
         if decryptor.is_scrypt() {

@@ -82,12 +82,24 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
 /// # Errors
 /// `file-exists`, `file-unwritable`; kind usage.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    make(path, bytes, 0o666)
+}
+
+/// The same for a file that only its owner may read (mode 0600).
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_new_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    make(path, bytes, 0o600)
+}
+
+fn make(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
     let failed = |error: &std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::usage("file-exists", format!("`{}` is already there", path.display()))
             .hint("it was not touched; move it away or choose another name"),
         _ => cannot("write", path, error),
     };
-    let temporary = temporary_beside(path, bytes, 0o666).map_err(|error| failed(&error))?;
+    let temporary = temporary_beside(path, bytes, mode).map_err(|error| failed(&error))?;
     temporary.persist_noclobber(path).map_err(|error| failed(&error.error))?;
     flush_folder(path).map_err(|error| failed(&error))
 }

@@ -1,6 +1,7 @@
 //! Floor 3: network, disk and keys. Nothing is decided here.
 
 pub mod age_keys;
+pub mod archive;
 pub mod audit;
 pub mod child;
 pub mod esc_cloud;
