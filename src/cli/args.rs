@@ -2,9 +2,10 @@
 //!
 //! **No argument takes a secret or a token**; those come from the environment, files or stdin.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::door::Color;
 use crate::base::target::{App, RepositoryName};
@@ -19,6 +20,24 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line; answers the words of its command too, such as `rotation start`.
+    ///
+    /// # Errors
+    /// What clap has to say, `--help` and `--version` included.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<(Self, String), clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let mut words = Vec::new();
+        let mut at = &matches;
+        while let Some((word, below)) = at.subcommand() {
+            words.push(word);
+            at = below;
+        }
+        let command = words.join(" ");
+        Ok((Self::from_arg_matches(&matches)?, command))
+    }
 }
 
 #[derive(Debug, Clone, Args)]

@@ -14,12 +14,12 @@ use super::FINDINGS;
 use super::args::{GitHubArgs, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
-use super::environment;
+use super::environment::{self, Environment};
 use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::target::Scope;
 use crate::flow::audit;
 use crate::flow::evidence::{self, Ask};
-use crate::io::audit::AuditLog;
+use crate::io::audit::{AuditLog, Trail};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::files;
 use crate::io::github_audit;
@@ -179,32 +179,46 @@ pub fn trail_path(session: &Session) -> PathBuf {
     definition.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(TRAIL)
 }
 
-/// Opens the trail for a run of `command` that applies `plan`; its first line is then on the disk.
+/// What it takes to open the trail of this run.
+#[must_use]
+pub fn trail(session: &Session) -> Trail {
+    let run = Run {
+        id: session.id.clone(),
+        command: session.command.clone(),
+        actor: actor(session),
+        stack: None,
+        environment: None,
+        revision: None,
+        plan: None,
+    };
+    Trail { path: trail_path(session), run, clock: super::run::now }
+}
+
+/// Opens the trail for a run that applies `plan`; its first line is then on the disk.
 ///
 /// # Errors
 /// `audit-unwritable` and `audit-broken`: nothing may be written then.
-pub fn open(session: &Session, command: &str, plan: &Plan) -> Outcome<AuditLog> {
-    let run = Run {
-        id: run_id(session),
-        command: command.to_owned(),
-        actor: actor(session),
+pub fn open(session: &Session, plan: &Plan) -> Outcome<AuditLog> {
+    let trail = trail(session);
+    trail.open(Run {
         stack: Some(plan.stack.clone()),
         environment: Some(plan.source.environment.clone()),
         revision: plan.source.revision,
         plan: Some(plan.digest.clone()),
-    };
-    AuditLog::open(&trail_path(session), run, session.now)
+        ..trail.run.clone()
+    })
 }
 
 /// A job's run and attempt; elsewhere the time and something random.
-fn run_id(session: &Session) -> String {
-    let variable = |name| session.environment.get(name);
+#[must_use]
+pub fn run_id(environment: &Environment, now: Timestamp) -> String {
+    let variable = |name| environment.get(name);
     match variable(environment::GITHUB_RUN_ID) {
         Some(run) => format!("{run}.{}", variable(environment::GITHUB_RUN_ATTEMPT).unwrap_or("1")),
         None => {
             let mut random = [0; 4];
             OsRng.fill_bytes(&mut random);
-            format!("{}-{}", session.now.strftime("%Y%m%dT%H%M%SZ"), hex::encode(random))
+            format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), hex::encode(random))
         }
     }
 }

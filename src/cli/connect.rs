@@ -23,6 +23,7 @@ use crate::io::github_app::AppCredentials;
 use crate::io::http::{self, HttpSettings};
 use crate::io::pace::PaceSettings;
 use crate::io::pulumi_login::{LoginSettings, OidcSettings, OidcTokenType, credentials_file};
+use crate::io::recorded::{Recorded, Recorder};
 use crate::io::source::Source;
 use crate::rules::backup::{Manifest, STALE_AFTER_DAYS};
 use crate::rules::config;
@@ -46,22 +47,39 @@ const GITHUB: &str = "https://api.github.com";
 /// One run: what was typed globally, the environment, and the time it began.
 pub struct Session {
     pub global: Global,
+    /// The words of the command, such as `rotation start`.
+    pub command: String,
     pub environment: Environment,
     pub now: Timestamp,
+    /// Names the run in the audit trail.
+    pub id: String,
 }
 
 impl Session {
+    #[must_use]
+    pub fn new(global: Global, command: String, environment: Environment, now: Timestamp) -> Self {
+        let id = super::audit::run_id(&environment, now);
+        Self { global, command, environment, now, id }
+    }
+
     /// Loads the definition, with `--org` and `--project` laid over it; its warnings are told.
     ///
     /// # Errors
     /// Every problem of the file at once.
     pub fn definition(&self, door: &mut Door) -> Outcome<Definition> {
+        let (definition, warnings) = self.load_definition()?;
+        door.problems(&warnings);
+        Ok(definition)
+    }
+
+    fn load_definition(&self) -> Outcome<(Definition, Vec<Problem>)> {
         let path = self.definition_path()?;
         let text = files::read_text(&path, LARGEST_DEFINITION)?;
         let name = path.display().to_string();
         let loaded = config::load(&name, &text).map_err(|problems| config::failure(&name, problems))?;
-        door.problems(&loaded.warnings);
-        loaded.definition.with_overrides(self.global.org.as_deref(), self.global.project.as_deref())
+        let global = &self.global;
+        let definition = loaded.definition.with_overrides(global.org.as_deref(), global.project.as_deref())?;
+        Ok((definition, loaded.warnings))
     }
 
     /// Where the definition lies: `--definition`, else the nearest one upwards.
@@ -103,7 +121,8 @@ impl Session {
         args.esc_url.as_deref().or_else(|| self.environment.get(environment::PULUMI_BACKEND_URL)).unwrap_or(PULUMI)
     }
 
-    /// Opens the source of values: a backup when one is named, else ESC. The door is told what a backup is of.
+    /// Opens the source of values: a backup when one is named, else ESC, where whatever is written is recorded in
+    /// the audit trail. The door is told what a backup is of.
     ///
     /// # Errors
     /// When the backup cannot be opened, the URL is none, or no token is found.
@@ -113,11 +132,18 @@ impl Session {
             door.problems(&self.backup_warnings(path, &backup.manifest));
             return Ok(Box::new(BackupSource::new(backup)));
         }
-        if let Some(store) = self.embedded_store(args, &[])? {
-            return Ok(Box::new(store));
-        }
-        let url = self.esc_url(args);
-        Ok(Box::new(PulumiCloud::connect(url, &self.pulumi_login(args)?).await?))
+        let source: Box<dyn Source> = match self.embedded_store(args, &[])? {
+            Some(store) => Box::new(store),
+            None => Box::new(PulumiCloud::connect(self.esc_url(args), &self.pulumi_login(args)?).await?),
+        };
+        Ok(Box::new(Recorded::new(source, self.recorder())))
+    }
+
+    /// Records writes to ESC. A definition that is missing or broken only costs names: who needs it will say so.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        let definition = self.load_definition().ok().map(|(definition, _)| definition);
+        Recorder { trail: super::audit::trail(self), definition }
     }
 
     /// That values come from a backup, and that it is old.

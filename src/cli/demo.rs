@@ -3,7 +3,8 @@
 //! Every step is the command line that a user would type, run by the same code. At the end, what GitHub
 //! really stored is compared, byte for byte, with what the `.env` held.
 
-use clap::Parser;
+use std::ffi::OsString;
+
 use serde_json::json;
 
 use super::args::Cli;
@@ -82,7 +83,7 @@ pub async fn demo(session: &Session, door: &mut Door) -> Outcome<u8> {
     for name in [variables::PULUMI_STACK, variables::SOPHIA_GITHUB_APP_ID, variables::SOPHIA_GITHUB_APP_PRIVATE_KEY] {
         environment.remove(name);
     }
-    let mut session = Session { global: session.global.clone(), environment, now: session.now };
+    let mut session = Session::new(session.global.clone(), String::new(), environment, session.now);
     session.global.definition = Some(definition.clone());
     session.global.stack = None;
     let dotenv = dotenv.display().to_string();
@@ -130,9 +131,10 @@ impl Stage<'_> {
         // The file lies in a temporary folder; its name alone is telling.
         let shown = arguments.join(" ").replace(&self.dotenv, ".env");
         self.door.data(format!("$ sophia-secrets-sync {shown}\n\n").as_bytes());
-        let typed = ["sophia-secrets-sync"].iter().chain(arguments);
-        let cli = Cli::try_parse_from(typed)
+        let typed = ["sophia-secrets-sync"].iter().chain(arguments).map(OsString::from);
+        let (cli, command) = Cli::read(typed)
             .map_err(|error| Failure::unexpected("demo-arguments", "the demo typed a wrong command").cause(error))?;
+        self.session.command = command;
         match Box::pin(super::run::dispatch(cli.command, &self.session, self.door)).await? {
             0 => Ok(()),
             code => Err(Failure::unexpected("demo-step", format!("a step of the demo ended with {code}"))),

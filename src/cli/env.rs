@@ -11,6 +11,7 @@ use super::door::Door;
 use super::{child, environment, input};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome};
+use crate::esc::changes::Deed;
 use crate::esc::edit::{Edit, NewValue};
 use crate::esc::path::Path;
 use crate::esc::projection::Projection;
@@ -19,9 +20,11 @@ use crate::io::age_keys::Recipient;
 use crate::io::child::{self as program, ChildSettings};
 use crate::io::esc_local::EscLocal;
 use crate::io::files;
+use crate::io::recorded::Recorded;
 use crate::io::source::{Secrets, Source, Version};
 use crate::report::Format;
 use crate::report::env::{EnvChange, EnvNames};
+use crate::rules::audit_esc;
 
 #[derive(Debug, Clone, Args)]
 pub struct EnvArgs {
@@ -199,6 +202,9 @@ impl Form {
 /// Bytes of the largest definition or value that is read.
 const LARGEST: u64 = 16 << 20;
 
+/// How a passphrase is called among recipients.
+const PASSPHRASE: &str = "a passphrase";
+
 /// Runs `env …`.
 ///
 /// # Errors
@@ -207,7 +213,7 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
     let EnvArgs { command, source: source_args } = args;
     let here = Here { session, args: &source_args };
     match command {
-        EnvCommand::Recipients(command) => return here.recipients(command, door),
+        EnvCommand::Recipients(command) => return here.recipients(command, door).await,
         EnvCommand::Init { environment, file, recipients } => {
             let name = here.latest(&environment, door)?;
             let recipients = keys(&recipients)?;
@@ -216,8 +222,8 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
                 return Err(only_embedded("recipients"));
             }
             let source: Box<dyn Source> = match store {
-                Some(store) => Box::new(store),
-                None => here.session.source(here.args, door).await?,
+                Some(store) => Box::new(Recorded::new(Box::new(store), session.recorder())),
+                None => session.source(here.args, door).await?,
             };
             let text = file.map(|file| read(&file)).transpose()?;
             let changed = env::init(&*source, &name, text.as_deref()).await?;
@@ -380,14 +386,14 @@ impl Here<'_> {
         self.session.embedded_store(self.args, &[])?.ok_or_else(|| only_embedded("recipients"))
     }
 
-    fn recipients(&self, command: RecipientsCommand, door: &mut Door) -> Outcome<u8> {
+    async fn recipients(&self, command: RecipientsCommand, door: &mut Door) -> Outcome<u8> {
         let store = self.store()?;
         match command {
             RecipientsCommand::Ls { environment } => {
                 let found = store.recipients(&self.latest(&environment, door)?)?;
                 let mut names: Vec<String> = found.keys.iter().map(ToString::to_string).collect();
                 if found.passphrase {
-                    names.push("a passphrase".to_owned());
+                    names.push(PASSPHRASE.to_owned());
                 }
                 door.report(&EnvNames { command: "recipients ls", what: "recipients", names });
             }
@@ -397,13 +403,19 @@ impl Here<'_> {
                 if recipients.is_empty() && !passphrase {
                     return Err(Failure::usage("age-recipient", "no recipient was given"));
                 }
-                let changed = store.add_recipients(&name, &recipients, passphrase)?;
+                let names = recipients.iter().map(ToString::to_string).chain(passphrase.then(|| PASSPHRASE.to_owned()));
+                let entries = audit_esc::recipients(&name, Deed::Create, names);
+                let add = async { store.add_recipients(&name, &recipients, passphrase) };
+                let changed = self.session.recorder().record(&name, entries, |_| None, add).await?;
                 let environment = name.to_string();
                 door.report(&EnvChange { command: "recipients add", environment, revision: None, changed });
             }
             RecipientsCommand::Rm { environment, recipient } => {
                 let name = self.latest(&environment, door)?;
-                let revision = Some(store.remove_recipient(&name, &recipient.parse()?)?);
+                let recipient: Recipient = recipient.parse()?;
+                let entries = audit_esc::recipients(&name, Deed::Delete, [recipient.to_string()]);
+                let remove = async { store.remove_recipient(&name, &recipient).map(Some) };
+                let revision = self.session.recorder().record(&name, entries, |revision| *revision, remove).await?;
                 let environment = name.to_string();
                 door.report(&EnvChange { command: "recipients rm", environment, revision, changed: true });
                 door.note("what it has read stays known to it: rotate the secrets themselves");

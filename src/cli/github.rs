@@ -164,7 +164,9 @@ async fn delete(args: DeleteArgs, session: &Session, door: &mut Door) -> Outcome
             .hint("confirm it on a terminal, or give --yes"));
         }
     }
-    let deleted = deletion.carry_out().await;
+    let trail = super::audit::trail(session);
+    let log = trail.open(trail.run.clone())?;
+    let deleted = deletion.carry_out(&log).await?;
     let ended = github::end(&deleted);
     door.report(&GithubDeleteReport(deleted));
     ended.map(|()| 0)

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
 use jiff::Timestamp;
 
 use super::action;
@@ -25,8 +24,8 @@ pub fn main() -> u8 {
     if arguments == [OsString::from(action::WORD)] {
         return main_of_action(program, environment);
     }
-    let cli = match Cli::try_parse_from(std::iter::once(program).chain(arguments)) {
-        Ok(cli) => cli,
+    let (cli, command) = match Cli::read(std::iter::once(program).chain(arguments)) {
+        Ok(read) => read,
         Err(error) => {
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(2);
@@ -37,7 +36,7 @@ pub fn main() -> u8 {
     let shown = *format.as_ref().unwrap_or(&Format::Human);
     let mut door = Door::new(shown, cli.global.color, cli.global.quiet, job);
     match format {
-        Ok(_) => run(cli, environment, door),
+        Ok(_) => run(cli, command, environment, door),
         Err(failure) => door.failure(&failure),
     }
 }
@@ -57,8 +56,8 @@ fn main_of_action(program: OsString, environment: Environment) -> u8 {
         door.mask(name, secret);
     }
     let arguments = step.arguments.into_iter().map(OsString::from);
-    match Cli::try_parse_from(std::iter::once(program).chain(arguments)) {
-        Ok(cli) => run(cli, step.environment, door),
+    match Cli::read(std::iter::once(program).chain(arguments)) {
+        Ok((cli, command)) => run(cli, command, step.environment, door),
         Err(error) if error.use_stderr() => {
             let text = error.render().to_string();
             let code = door.failure(&Failure::usage("usage", text.trim_start_matches("error: ").trim_end()));
@@ -71,10 +70,10 @@ fn main_of_action(program: OsString, environment: Environment) -> u8 {
     }
 }
 
-fn run(cli: Cli, environment: Environment, mut door: Door) -> u8 {
+fn run(cli: Cli, command: String, environment: Environment, mut door: Door) -> u8 {
     let debug = u8::from(environment.get(environment::RUNNER_DEBUG) == Some("1"));
     log_to_stderr(cli.global.verbose.max(debug), environment.in_a_job());
-    let session = Session { global: cli.global.clone(), environment, now: now() };
+    let session = Session::new(cli.global.clone(), command, environment, now());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

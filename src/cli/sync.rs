@@ -161,7 +161,7 @@ impl Run {
             sync::refuse(plan)?;
             return Ok(if exit_code && plan.changes() { DIFFERENCES } else { 0 });
         }
-        let audit = if plan.changes() { Some(super::audit::open(session, command, plan)?) } else { None };
+        let audit = if plan.changes() { Some(super::audit::open(session, plan)?) } else { None };
         let outcomes = self.apply(session, door, audit.as_ref()).await;
         let audit_head = audit.as_ref().map(AuditLog::head);
         door.report(&SyncReport { command, plan, outcomes: Some(&outcomes), audit_head });

@@ -173,7 +173,7 @@ pub(super) fn confirm(edited: &str, meant: Option<&Node>, what: &str) -> Result<
 }
 
 /// Whether two trees mean the same to ESC: scalars by type and text, keys in order.
-fn means_the_same(one: &Node, other: &Node) -> bool {
+pub(super) fn means_the_same(one: &Node, other: &Node) -> bool {
     match (&one.content, &other.content) {
         (Content::Scalar { .. }, Content::Scalar { .. }) => meaning(one) == meaning(other),
         (Content::Sequence(one), Content::Sequence(other)) => {

@@ -3,6 +3,7 @@
 mod access;
 mod builtins;
 pub mod call;
+pub mod changes;
 pub mod diagnostic;
 pub mod document;
 mod dynamic;

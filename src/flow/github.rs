@@ -12,6 +12,7 @@ use super::targets::{Asked, resolve};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome, Place};
 use crate::base::target::EntryKind;
+use crate::io::audit::AuditLog;
 use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
 use crate::report::github::{DeletedName, GithubEntry, GithubStore};
@@ -20,7 +21,7 @@ use crate::rules::desired::{Candidate, Desired};
 use crate::rules::dotenv::Entry;
 use crate::rules::permissions::{Access, needed};
 use crate::rules::plan::{PlanSource, Reason, Refusal};
-use crate::rules::{naming, placeholder};
+use crate::rules::{audit, naming, placeholder};
 
 /// The one group of a definition that only holds a dotenv file.
 const GROUP: &str = "env-file";
@@ -151,8 +152,12 @@ impl Deletion {
             .collect()
     }
 
-    /// Deletes them all; one failure does not keep the others.
-    pub async fn carry_out(&self) -> Vec<DeletedName> {
+    /// Deletes them all; one failure does not keep the others. Each is recorded before the next is begun.
+    ///
+    /// # Errors
+    /// `github-unrecorded` (kind partial) when the audit trail cannot be written any more: nothing further was
+    /// deleted then.
+    pub async fn carry_out(&self, log: &AuditLog) -> Outcome<Vec<DeletedName>> {
         let mut deleted = Vec::new();
         for scope in &self.scopes {
             for seen in &scope.targets {
@@ -162,17 +167,38 @@ impl Deletion {
                         continue;
                     }
                     let result = scope.client.delete_entry(target, *kind, name).await;
-                    let error = result.err().map(|error| {
-                        error
-                            .failure(&format!("delete `{name}` of {target}"), &needed(target, *kind, Access::Write))
-                            .to_string()
+                    let failure = result.err().map(|error| {
+                        error.failure(&format!("delete `{name}` of {target}"), &needed(target, *kind, Access::Write))
                     });
+                    log.append(&audit::Entry {
+                        target: Some(target.to_string()),
+                        kind: Some(kind.word().to_owned()),
+                        name: Some(name.clone()),
+                        action: Some("delete".to_owned()),
+                        outcome: Some(if failure.is_none() { "done" } else { "failed" }.to_owned()),
+                        error: failure.as_ref().map(|failure| failure.code.to_owned()),
+                        ..audit::Entry::of("step")
+                    })
+                    .map_err(unrecorded)?;
+                    let error = failure.map(|failure| failure.to_string());
                     deleted.push(DeletedName { target: target.to_string(), name: name.clone(), error });
                 }
             }
         }
-        deleted
+        let complete = deleted.iter().all(|name| name.error.is_none());
+        let outcome = Some(if complete { "done" } else { "partial" }.to_owned());
+        log.append(&audit::Entry { outcome, ..audit::Entry::of("run-ended") }).map_err(unrecorded)?;
+        Ok(deleted)
     }
+}
+
+fn unrecorded(failure: Failure) -> Failure {
+    Failure::new(
+        FailureKind::Partial,
+        "github-unrecorded",
+        "a deletion could not be recorded; no further one was begun",
+    )
+    .cause(failure)
 }
 
 /// The failure of a deletion that left something.

@@ -21,6 +21,25 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// The longest trail that is read whole, bytes.
 const LARGEST_TRAIL: u64 = 2 << 30;
 
+/// What it takes to open the trail, once something is about to be written.
+#[derive(Debug, Clone)]
+pub struct Trail {
+    pub path: PathBuf,
+    /// Who runs which command; what the run works on is added when the trail is opened.
+    pub run: Run,
+    pub clock: fn() -> Timestamp,
+}
+
+impl Trail {
+    /// Opens the trail for `run`, which is [`Self::run`] with more said.
+    ///
+    /// # Errors
+    /// As [`AuditLog::open`].
+    pub fn open(&self, run: Run) -> Outcome<AuditLog> {
+        AuditLog::open(&self.path, run, (self.clock)())
+    }
+}
+
 /// A trail that is open for adding to it, for one run.
 #[derive(Debug)]
 pub struct AuditLog {
@@ -69,6 +88,14 @@ impl AuditLog {
     /// # Errors
     /// As [`Self::open`]. What was done so far stays in the trail.
     pub fn append(&self, entry: &Entry) -> Outcome<()> {
+        self.append_all(std::slice::from_ref(entry))
+    }
+
+    /// Adds lines that belong together, and waits for the disk once.
+    ///
+    /// # Errors
+    /// As [`Self::append`]; none of them is in the trail then.
+    pub fn append_all(&self, entries: &[Entry]) -> Outcome<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { file, head, length } = &mut *state;
         let failed = |failure: Failure| unwritable(&self.path, &failure);
@@ -76,19 +103,22 @@ impl AuditLog {
         if locked.length().map_err(failed)? != *length {
             (*head, *length) = self.end(&mut locked)?;
         }
-        let (mut line, next) = head.next(self.time(), &self.run, entry).map_err(|error| {
-            Failure::unexpected("audit-entry", "a line of the audit trail could not be made").cause(error)
-        })?;
-        line.push('\n');
-        let bytes = line.len() as u64;
-        if bytes > LONGEST_LINE {
-            return Err(Failure::unexpected(
-                "audit-entry",
-                format!("a line of the audit trail would have {bytes} bytes"),
-            ));
+        let (mut lines, mut next) = (String::new(), head.clone());
+        for entry in entries {
+            let (line, following) = next.next(self.time(), &self.run, entry).map_err(|error| {
+                Failure::unexpected("audit-entry", "a line of the audit trail could not be made").cause(error)
+            })?;
+            let bytes = line.len() as u64 + 1;
+            if bytes > LONGEST_LINE {
+                let message = format!("a line of the audit trail would have {bytes} bytes");
+                return Err(Failure::unexpected("audit-entry", message));
+            }
+            lines.push_str(&line);
+            lines.push('\n');
+            next = following;
         }
-        locked.append(line.as_bytes()).map_err(failed)?;
-        (*head, *length) = (next, *length + bytes);
+        locked.append(lines.as_bytes()).map_err(failed)?;
+        (*head, *length) = (next, *length + lines.len() as u64);
         growing::overwrite(&head_path(&self.path), &format!("{head}\n")).map_err(failed)
     }
 
@@ -146,7 +176,7 @@ fn unwritable(path: &Path, failure: &Failure) -> Failure {
             .cause(&failure.message);
     refused.causes.extend(failure.causes.iter().cloned());
     refused.hints.extend(failure.hints.iter().cloned());
-    refused.hint("nothing is written to GitHub without an audit trail; name another place with --audit-log")
+    refused.hint("nothing is written without an audit trail; name another place with --audit-log")
 }
 
 /// A trail as it lies on the disk.
@@ -168,7 +198,7 @@ pub fn read(path: &Path) -> Outcome<Stored> {
         (None, Some(_)) => Vec::new(),
         (None, None) => {
             return Err(Failure::usage("file-missing", format!("there is no audit trail at `{}`", path.display()))
-                .hint("name it with --audit-log; `sync` writes one"));
+                .hint("name it with --audit-log; the first command that writes something makes it"));
         }
     };
     Ok(Stored { trail, head })

@@ -19,4 +19,5 @@ pub mod http;
 pub mod ledger;
 pub mod pace;
 pub mod pulumi_login;
+pub mod recorded;
 pub mod source;

@@ -53,6 +53,8 @@ pub struct AuditEvent {
     pub group: Option<String>,
     pub action: Option<String>,
     pub reason: Option<String>,
+    /// The revision of the ESC environment that the step made.
+    pub revision: Option<u64>,
     pub outcome: Option<String>,
     pub error: Option<String>,
     pub detail: Option<String>,
@@ -75,6 +77,7 @@ impl AuditEvent {
             group: None,
             action: None,
             reason: None,
+            revision: None,
             outcome: None,
             error: None,
             detail: None,
@@ -94,6 +97,7 @@ impl From<Record> for AuditEvent {
             group: entry.group,
             action: entry.action,
             reason: entry.reason,
+            revision: entry.revision,
             outcome: entry.outcome,
             error: entry.error,
             detail: entry.detail,
@@ -176,6 +180,9 @@ impl Report for AuditLogReport {
                     _ => YELLOW,
                 };
                 write!(to, " {style}{}{style:#}", plain(&ending))?;
+            }
+            if let Some(revision) = event.revision {
+                write!(to, " {DIM}revision {revision}{DIM:#}")?;
             }
             if let Some(detail) = &event.detail {
                 write!(to, " {DIM}{}{DIM:#}", plain(detail))?;

@@ -72,10 +72,11 @@ pub struct Run {
 pub struct Entry {
     /// `run-started`, `step`, `run-ended`, or another word of the command.
     pub event: String,
-    /// Where at GitHub, as reports print it: `payready/sophia environment production · actions`.
+    /// Where, as reports print it: `payready/sophia environment production · actions`, or
+    /// `payready/sophia-esc/production · esc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// `secret` or `variable`.
+    /// `secret` or `variable`; `secret`, `value` or `recipient` in ESC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,9 @@ pub struct Entry {
     pub action: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The revision of the ESC environment that the step made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
     /// `done`, `failed`, `not-tried`, or another word of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,

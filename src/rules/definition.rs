@@ -9,6 +9,7 @@ use super::nearest;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome, Place};
 use crate::base::target::{App, EntryKind, RepositoryName};
+use crate::esc::path::{Path, Step};
 
 pub use super::schema::{Charset, Generate, Identity, IdentityKind, SyncEntry as SyncSettings, Visibility};
 
@@ -70,6 +71,17 @@ pub struct Mapping {
     pub rotation: Option<Rotation>,
     pub generate: Option<Generate>,
     pub place: Place,
+}
+
+impl Mapping {
+    /// The ESC property that an import writes: `path`, else `<group>.<name>`.
+    #[must_use]
+    pub fn property(&self) -> Option<Path> {
+        match &self.path {
+            Some(path) => path.parse().ok(),
+            None => Some(Path { steps: vec![Step::Key(self.group.clone()), Step::Key(self.name.clone())] }),
+        }
+    }
 }
 
 /// When a value is due for rotation.

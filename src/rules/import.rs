@@ -289,10 +289,7 @@ struct Home {
 
 impl Home {
     fn of(mapping: &Mapping) -> Option<Self> {
-        let path = match &mapping.path {
-            Some(path) => path.parse().ok()?,
-            None => Path { steps: vec![PathStep::Key(mapping.group.clone()), PathStep::Key(mapping.name.clone())] },
-        };
+        let path = mapping.property()?;
         Some(Self { group: mapping.group.clone(), path, kind: mapping.kind, variable: mapping.target_name.clone() })
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod audit_chain;
+pub mod audit_esc;
 pub mod backup;
 pub mod config;
 pub mod cost;

@@ -1,0 +1,241 @@
+//! Records every write to ESC in the audit trail, whichever command makes it.
+//!
+//! **The trail is opened before the write, and without it nothing is written.** One write is one revision: the
+//! line `run-started`, then a line for every property that it changes, then `run-ended`.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use super::audit::Trail;
+use super::source::{Document, Opened, Revision, Secrets, Source, SourceKind, Version};
+use crate::base::environment::EscName;
+use crate::base::error::{Failure, FailureKind, Outcome};
+use crate::esc::changes::Deed;
+use crate::esc::diagnostic::Diagnostic;
+use crate::rules::audit::{Entry, Run};
+use crate::rules::audit_esc::{entries, entry};
+use crate::rules::definition::Definition;
+
+/// Records writes to ESC.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    pub trail: Trail,
+    /// Gives properties their names, and environments their stacks; none where there is no valid one.
+    pub definition: Option<Definition>,
+}
+
+impl Recorder {
+    /// Does `write`, and records what became of `entries`; `revision` is the one that it made.
+    ///
+    /// # Errors
+    /// Those of the write; `audit-unwritable` and `audit-broken` when nothing was written, for want of a trail;
+    /// `esc-unrecorded` (kind partial) when it was written, but could not be recorded afterwards.
+    pub async fn record<T>(
+        &self,
+        name: &EscName,
+        entries: Vec<Entry>,
+        revision: impl Fn(&T) -> Option<u64>,
+        write: impl Future<Output = Outcome<T>>,
+    ) -> Outcome<T> {
+        let stacks = self.definition.iter().flat_map(|definition| &definition.environments);
+        let run = Run {
+            stack: stacks.into_iter().find(|stack| stack.esc == *name).map(|stack| stack.name.clone()),
+            environment: Some(name.to_string()),
+            ..self.trail.run.clone()
+        };
+        let log = self.trail.open(run)?;
+        let written = write.await;
+        let revision = written.as_ref().ok().and_then(revision);
+        let error = written.as_ref().err().map(|failure| failure.code.to_owned());
+        let outcome = Some(if written.is_ok() { "done" } else { "failed" }.to_owned());
+        let ended = Entry { outcome: outcome.clone(), ..Entry::of("run-ended") };
+        let steps = entries.into_iter().map(|entry| Entry {
+            revision,
+            outcome: outcome.clone(),
+            error: error.clone(),
+            ..entry
+        });
+        let lines: Vec<Entry> = steps.chain([ended]).collect();
+        match (written, log.append_all(&lines)) {
+            (Ok(_), Err(unrecorded)) => {
+                let message = format!("`{name}` was written, but the audit trail could not be");
+                Err(Failure::new(FailureKind::Partial, "esc-unrecorded", message).cause(unrecorded))
+            }
+            (Err(failure), Err(unrecorded)) => Err(failure.cause(unrecorded)),
+            (written, Ok(())) => written,
+        }
+    }
+}
+
+/// A source whose writes are recorded.
+pub struct Recorded {
+    source: Box<dyn Source>,
+    recorder: Recorder,
+    /// The newest text of the last environment that was read, encrypted and decrypted: what an update is compared
+    /// with, so that recording asks for nothing more.
+    last: Mutex<Option<(EscName, Vec<Zeroizing<String>>)>>,
+}
+
+impl Recorded {
+    #[must_use]
+    pub fn new(source: Box<dyn Source>, recorder: Recorder) -> Self {
+        Self { source, recorder, last: Mutex::new(None) }
+    }
+
+    fn remember(&self, name: &EscName, text: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = match &mut *last {
+            Some((known, texts)) if known == name => texts,
+            other => &mut other.insert((name.clone(), Vec::new())).1,
+        };
+        texts.push(Zeroizing::new(text.to_owned()));
+        let old = texts.len().saturating_sub(2);
+        texts.drain(..old);
+    }
+
+    /// The texts that an update of `name` may have begun with.
+    async fn before(&self, name: &EscName) -> Outcome<Vec<Zeroizing<String>>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match last {
+            Some((known, texts)) if known == *name => Ok(texts),
+            _ => {
+                let document = self.source.read(name, &Version::Latest, Secrets::Encrypted).await?;
+                Ok(vec![Zeroizing::new(document.text)])
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Recorded {
+    fn kind(&self) -> SourceKind {
+        self.source.kind()
+    }
+
+    async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened> {
+        self.source.open(name, version).await
+    }
+
+    async fn check(&self, name: &EscName, text: &str) -> Outcome<Vec<Diagnostic>> {
+        self.source.check(name, text).await
+    }
+
+    async fn list(&self, organization: &str) -> Outcome<Vec<EscName>> {
+        self.source.list(organization).await
+    }
+
+    async fn create(&self, name: &EscName) -> Outcome<()> {
+        let entries = vec![entry(name, Deed::Create)];
+        self.recorder.record(name, entries, |()| None, self.source.create(name)).await
+    }
+
+    async fn delete(&self, name: &EscName) -> Outcome<()> {
+        let entries = vec![entry(name, Deed::Delete)];
+        self.recorder.record(name, entries, |()| None, self.source.delete(name)).await
+    }
+
+    async fn read(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document> {
+        let document = self.source.read(name, version, secrets).await?;
+        if *version == Version::Latest {
+            self.remember(name, &document.text);
+        }
+        Ok(document)
+    }
+
+    async fn update(&self, name: &EscName, text: &str, etag: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
+        let before = self.before(name).await?;
+        // What was read in clear and is written in clear differs in what was edited; against the ciphertexts of
+        // the same document, every secret would.
+        let changed = before.iter().map(|before| entries(self.recorder.definition.as_ref(), name, before, text));
+        let changed = changed.min_by_key(Vec::len).unwrap_or_default();
+        self.recorder.record(name, changed, |(revision, _)| *revision, self.source.update(name, text, etag)).await
+    }
+
+    async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
+        self.source.revisions(name, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::esc::provider::Providers;
+    use crate::io::age_keys::Identities;
+    use crate::io::audit::{head_path, read};
+    use crate::io::esc_local::{EscLocal, Settings};
+    use crate::io::files;
+    use crate::rules::audit::{Line, samples};
+
+    fn now() -> jiff::Timestamp {
+        "2026-11-24T12:00:00Z".parse().unwrap()
+    }
+
+    fn recorder(folder: &Path) -> Recorder {
+        let trail = Trail { path: folder.join("audit.jsonl"), run: samples::run(), clock: now };
+        Recorder { trail, definition: None }
+    }
+
+    /// What the trail's steps say: action, name, revision, outcome.
+    fn steps(folder: &Path) -> Vec<String> {
+        let stored = read(&folder.join("audit.jsonl")).unwrap();
+        let text = String::from_utf8(stored.trail).unwrap();
+        let entries = text.lines().map(|line| Line::read(line.as_bytes()).unwrap().record.entry);
+        let steps = entries.filter(|entry| entry.event == "step").map(|entry| {
+            let revision = entry.revision.map_or("-".into(), |revision| revision.to_string());
+            let texts = [entry.action, entry.name, Some(revision), entry.outcome, entry.error];
+            texts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        });
+        steps.collect()
+    }
+
+    #[tokio::test]
+    async fn a_document_edited_in_clear_is_recorded_as_what_was_edited() {
+        let folder = tempfile::tempdir().unwrap();
+        let identities = Identities::parse(&Identities::generate().1).unwrap();
+        let store = EscLocal::new(Settings {
+            root: folder.path().join("store"),
+            recipients: identities.recipients(),
+            identities,
+            author: "alice".into(),
+            now: Arc::new(now),
+            providers: Providers::default(),
+        });
+        let source = Recorded::new(Box::new(store), recorder(folder.path()));
+        let at: EscName = "o/p/e".parse().unwrap();
+        source.create(&at).await.unwrap();
+        let first = "values: {A: {fn::secret: one}, B: {fn::secret: two}}\n";
+        source.update(&at, first, None).await.unwrap();
+        let clear = source.read(&at, &Version::Latest, Secrets::Decrypted).await.unwrap();
+        let stored = source.read(&at, &Version::Latest, Secrets::Encrypted).await.unwrap();
+        source.update(&at, &clear.text.replace("two", "three"), stored.etag.as_deref()).await.unwrap();
+        let late = source.update(&at, &clear.text, stored.etag.as_deref()).await.unwrap_err();
+        source.delete(&at).await.unwrap();
+        assert_eq!(late.code, "esc-conflict");
+        let expected =
+            ["create - done", "create A 2 done", "create B 2 done", "update B 3 done"].map(str::to_owned).to_vec();
+        let mut steps = steps(folder.path());
+        assert_eq!(steps.pop().unwrap(), "delete - done");
+        assert!(steps.drain(4..).all(|step| step.ends_with("- failed esc-conflict")));
+        assert_eq!(steps, expected);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_cannot_be_recorded_any_more_is_partly_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path());
+        let at: EscName = "o/p/e".parse().unwrap();
+        let write = async {
+            files::write_private(&head_path(&recorder.trail.path), b"9:").unwrap();
+            files::append_line(&recorder.trail.path, b"not a line").unwrap();
+            Ok(Some(4))
+        };
+        let failure = recorder.record(&at, vec![entry(&at, Deed::Update)], |made| *made, write).await.unwrap_err();
+        assert_eq!((failure.code, failure.kind.exit_code()), ("esc-unrecorded", 5));
+    }
+}
