@@ -40,36 +40,30 @@ has() { type -P "$1" >/dev/null; }
 
 # Whether the file $1 has the sha256 $2; when not, says so in `mismatch`.
 verify() {
-  local found
-  if has sha256sum; then
-    found=$(clean sha256sum <"$1")
-  elif has shasum; then
-    found=$(clean shasum -a 256 <"$1")
-  else
-    bail 'neither sha256sum nor shasum is installed: the binary cannot be verified, so it is not run'
-  fi
+  local found hasher=(sha256sum)
+  has sha256sum || hasher=(shasum -a 256)
+  has "${hasher[0]}" || bail 'neither sha256sum nor shasum is installed: the binary cannot be verified, so it is not run'
+  found=$(clean "${hasher[@]}" <"$1")
   mismatch="its sha256 is ${found%% *}, expected $2"
   [[ ${found%% *} == "$2" ]]
 }
 
 # Sets the Rust target whose archive runs on this machine.
 find_target() {
-  local machine
-  machine="$(clean uname -s)/$(clean uname -m)"
+  local machine && machine=$(clean uname -sm)
   case $machine in
-    Linux/x86_64) target=x86_64-unknown-linux-musl ;;
-    Linux/aarch64 | Linux/arm64) target=aarch64-unknown-linux-musl ;;
-    Darwin/x86_64) target=x86_64-apple-darwin ;;
-    Darwin/arm64) target=aarch64-apple-darwin ;;
-    MINGW*/x86_64 | MSYS*/x86_64 | CYGWIN*/x86_64) target=x86_64-pc-windows-msvc ;;
+    'Linux x86_64') target=x86_64-unknown-linux-musl ;;
+    'Linux aarch64' | 'Linux arm64') target=aarch64-unknown-linux-musl ;;
+    'Darwin x86_64') target=x86_64-apple-darwin ;;
+    'Darwin arm64') target=aarch64-apple-darwin ;;
+    MINGW*' x86_64' | MSYS*' x86_64' | CYGWIN*' x86_64') target=x86_64-pc-windows-msvc ;;
     *) bail "no release of $tool runs on $machine: build it with \`cargo install --path .\` and set SOPHIA_SECRETS_SYNC_BIN" ;;
   esac
 }
 
 # Sets version, asset, size and sha256 for the target; the manifest is ours, one asset a line.
 read_manifest() {
-  local manifest
-  manifest=$(<"$here/manifest.json")
+  local manifest && manifest=$(<"$here/manifest.json")
   local version_line='"version": "([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?)"'
   local asset_line="\"$target\": \\{ \"name\": \"([0-9A-Za-z._-]+)\", \"size\": ([0-9]+), \"sha256\": \"([0-9a-f]{64})\" \\}"
   [[ $manifest =~ $version_line ]] || bail 'dist/manifest.json names no version'
@@ -78,9 +72,10 @@ read_manifest() {
   asset=${BASH_REMATCH[1]} size=${BASH_REMATCH[2]} sha256=${BASH_REMATCH[3]}
 }
 
-# Fetches the asset into $1. Bounded: four tries, 15 s to connect, 120 s each, 180 s in all, not one byte too many.
+# Fetches the asset into $1. Bounded: four tries, 15 s to connect, 120 s each, 180 s in all; once more when it broke off
+# in the middle; and not one KiB too many (`ulimit`, because an older curl trusts the length that the server names).
 download() {
-  local base=${SOPHIA_INPUT_DOWNLOAD_URL:-$releases/v$version} schemes status
+  local base=${SOPHIA_INPUT_DOWNLOAD_URL:-$releases/v$version} schemes status code
   case $base in
     *[[:cntrl:]@]*) bail 'download-url holds a line break or credentials; a mirror must answer without' ;;
     https://*) schemes='=https' ;;
@@ -91,14 +86,18 @@ download() {
   has curl || bail 'curl is not installed: install it, or set SOPHIA_SECRETS_SYNC_BIN'
   local url="${base%/}/$asset"
   printf 'fetching %s\n' "$(escape "$url")"
-  if ! status=$(clean curl -q --globoff --fail --location --silent --show-error --proto "$schemes" --proto-redir "$schemes" \
-    --tlsv1.2 --connect-timeout 15 --max-time 120 --retry 3 --retry-connrefused --retry-max-time 180 \
-    --max-filesize "$size" --output "$1" --write-out '%{http_code}' "$url" 2>"$work/curl-says"); then
-    if [[ $status == 404 ]]; then
-      bail "there is no $asset at $base (404): check download-url, and that release $version is published"
-    fi
-    bail "$url could not be fetched (HTTP status $status): $(<"$work/curl-says")"
-  fi
+  for _ in 1 2; do
+    status=$(
+      ulimit -f $((size / 1024 + 1)) 2>/dev/null || :
+      clean curl -q --globoff --fail --location --silent --show-error --proto "$schemes" --proto-redir "$schemes" \
+        --tlsv1.2 --connect-timeout 15 --max-time 120 --retry 3 --retry-connrefused --retry-max-time 180 \
+        --max-filesize "$size" --output "$1" --write-out '%{http_code}' "$url" 2>|"$work/curl-says"
+    ) && return
+    code=$?
+    [[ $code =~ ^(18|35|52|56|92)$ ]] || break # a connection that broke off, which curl itself does not try again
+  done
+  [[ $status != 404 ]] || bail "there is no $asset at $base (404): check download-url, and that release $version is published"
+  bail "$url could not be fetched (HTTP status ${status:-none}, curl's exit code $code): $(<"$work/curl-says")"
 }
 
 # Leaves the verified archive at $1: from the cache when it is good there, else from the release.
@@ -119,7 +118,8 @@ obtain() {
 }
 
 here=${BASH_SOURCE[0]%/*}
-work=$(clean mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/$tool.XXXXXX")
+temporary=${RUNNER_TEMP:-${TMPDIR:-/tmp}}
+work=$(clean mktemp -d "$temporary/$tool.XXXXXX") || bail "no private folder can be made in $temporary"
 trap 'clean rm -rf "$work"' EXIT
 
 if [[ -n ${SOPHIA_SECRETS_SYNC_BIN:-} ]]; then
@@ -144,6 +144,7 @@ else
 fi
 
 clean chmod 700 "$binary"
-trap - EXIT
+shopt -s execfail
 # One stream keeps masks before everything else; exec lets the runner's signals reach the binary.
-exec "$binary" action 2>&1
+exec "$binary" action 2>&1 ||
+  bail "$binary does not start: $temporary may be mounted noexec, or the machine be of another kind than it says"

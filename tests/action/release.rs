@@ -78,6 +78,8 @@ pub enum Answer {
     /// Half of the bytes, then the connection ends.
     Cut(Vec<u8>),
     Redirect(String),
+    /// Bytes without end and without a length, until the client goes away.
+    Endless,
 }
 
 /// A loopback HTTP server; it ends with the test's process.
@@ -125,6 +127,12 @@ fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<String>>) -> s
         }
         Answer::Redirect(to) => {
             write!(stream, "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        }
+        Answer::Endless => {
+            write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+            loop {
+                stream.write_all(&[0; 65_536])?;
+            }
         }
         Answer::Bytes(bytes) | Answer::Cut(bytes) => {
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len())?;
