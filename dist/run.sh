@@ -144,7 +144,7 @@ else
 fi
 
 clean chmod 700 "$binary"
-shopt -s execfail
+set +e && shopt -s execfail
 # One stream keeps masks before everything else; exec lets the runner's signals reach the binary.
-exec "$binary" action 2>&1 ||
-  bail "$binary does not start: $temporary may be mounted noexec, or the machine be of another kind than it says"
+exec "$binary" action 2>&1
+bail "$binary does not start: $temporary may be mounted noexec, or the machine be of another kind than it says"

@@ -490,7 +490,7 @@ fn on_path(name: &str) -> PathBuf {
 }
 
 /// Puts a small program before all others of its name.
-fn program(folder: &Path, name: &str, script: &str) {
+pub fn program(folder: &Path, name: &str, script: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     let path = folder.join(name);
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
