@@ -17,3 +17,4 @@ mod release;
 mod runner;
 mod services;
 mod sync;
+mod workflow;
