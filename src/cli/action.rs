@@ -54,8 +54,8 @@ pub fn secret_variables() -> impl Iterator<Item = String> {
     SECRETS.iter().map(|(name, _)| *name).chain(["workflow-token"]).map(Environment::input_variable)
 }
 
-/// Commands that reach secrets at GitHub, which the job's own token never can (github-api.md §3.2).
-const WRITERS: [&str; 2] = ["plan", "sync"];
+/// Commands that reach secrets or variables at GitHub, which the job's own token never can (github-api.md §3.2).
+const REACH_SECRETS: [&str; 6] = ["github", "list", "plan", "rotation", "sync", "verify"];
 
 /// Turns the inputs into a command line.
 ///
@@ -99,7 +99,6 @@ pub fn step(mut environment: Environment) -> Outcome<Step> {
     arguments.extend(shlex::split(&further).ok_or_else(|| wrong("args", &further, "a quote does not end"))?);
 
     let secrets = SECRETS.map(|(name, variable)| (name, variable, input(name)));
-    let workflow_token = input("workflow-token");
     if !secrets[0].2.is_empty() {
         environment.remove(environment::SOPHIA_GITHUB_APP_ID);
         environment.remove(environment::SOPHIA_GITHUB_APP_PRIVATE_KEY);
@@ -114,14 +113,14 @@ pub fn step(mut environment: Environment) -> Outcome<Step> {
         }
         environment.set(variable, value);
     }
-    let acts_as_app = environment.get(environment::SOPHIA_GITHUB_APP_ID).is_some();
-    let job_token = environment.get(environment::GITHUB_TOKEN).is_some_and(|token| token == workflow_token);
-    if job_token && !acts_as_app && WRITERS.contains(&words[0].as_str()) {
-        if arguments.iter().any(|argument| argument.starts_with("--github-token-path")) {
-            environment.remove(environment::GITHUB_TOKEN);
-        } else {
-            return Err(own_token());
+    if REACH_SECRETS.contains(&words[0].as_str())
+        && let Some(failure) = own_token(&environment)
+    {
+        if !arguments.iter().any(|argument| argument.starts_with("--github-token-path")) {
+            return Err(failure);
         }
+        environment.remove(environment::GITHUB_TOKEN);
+        environment.remove(environment::GH_TOKEN);
     }
     Ok(Step { arguments, environment, secrets: masks })
 }
@@ -130,14 +129,21 @@ fn wrong(name: &str, value: &str, expected: &str) -> Failure {
     Failure::usage("action-input", format!("the input `{name}` is `{value}`: {expected}"))
 }
 
-fn own_token() -> Failure {
-    Failure::auth(
-        "workflow-token",
-        "the workflow's own GITHUB_TOKEN can neither read nor write secrets, whatever its `permissions:` say",
-    )
-    .hint("best: `github-token-path` with the `gh-login` provider of ESC, so that nothing is stored at GitHub")
-    .hint("or: `github-app-id` and `github-app-private-key` of an App that may write secrets")
-    .hint("or: a fine-grained personal token with `secrets: write` as `github-token`")
+/// Why the environment's GitHub credential does not do, where it is the token of this very job.
+pub fn own_token(environment: &Environment) -> Option<Failure> {
+    let own = environment.input("workflow-token")?;
+    let token = environment.get(environment::GITHUB_TOKEN).or_else(|| environment.get(environment::GH_TOKEN))?;
+    let acts_as_app = environment.get(environment::SOPHIA_GITHUB_APP_ID).is_some();
+    let failure = || {
+        Failure::auth(
+            "workflow-token",
+            "the workflow's own GITHUB_TOKEN can neither read nor write secrets, whatever its `permissions:` say",
+        )
+        .hint("best: `github-token-path` with the `gh-login` provider of ESC, so that nothing is stored at GitHub")
+        .hint("or: `github-app-id` and `github-app-private-key` of an App that may write secrets")
+        .hint("or: a fine-grained personal token with `secrets: write` as `github-token`")
+    };
+    (token == own && !acts_as_app).then(failure)
 }
 
 #[cfg(test)]
@@ -258,7 +264,12 @@ mod tests {
         assert!(!format!("{failure:?}").contains("ghs_own"));
         assert!(step_of(&[("command", "doctor"), ("github-token", "t"), ("workflow-token", "t")]).is_ok());
         assert!(step_of(&[("command", "sync"), ("github-token", "other"), ("workflow-token", "t")]).is_ok());
-        let from_job = [("command", "sync"), ("GITHUB_TOKEN", "t"), ("workflow-token", "t")];
-        assert!(step_of(&from_job).is_err());
+        for (command, variable) in [("sync", "GITHUB_TOKEN"), ("plan", "GH_TOKEN"), ("rotation status", "GITHUB_TOKEN")]
+        {
+            let from_job = [("command", command), (variable, "t"), ("workflow-token", "t")];
+            assert!(step_of(&from_job).is_err(), "{command} with {variable}");
+            let with_path = [from_job[0], from_job[1], from_job[2], ("github-token-path", "github.token")];
+            assert_eq!(step_of(&with_path).unwrap().environment.get(variable), None);
+        }
     }
 }

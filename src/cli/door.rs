@@ -92,11 +92,20 @@ impl Door {
         }
     }
 
-    /// Writes a report to stdout in the chosen format.
+    /// Writes a report to stdout in the chosen format. In the action's step that is the log, its findings are
+    /// annotations, and the summary takes the report too.
     pub fn report(&mut self, report: &dyn Report) {
-        let written = report::write(report, self.format, &mut *self.out).and_then(|()| self.out.flush());
-        end_quietly(&written);
-        if let Some(Err(failure)) = self.job.as_mut().map(|job| job.report(report)) {
+        let as_log = self.format == Format::Human && self.job.as_ref().is_some_and(Job::is_action);
+        let written = self.out.flush().and_then(|()| match as_log {
+            true => report.log(&mut Disarmed::new(anstream::StripStream::new(io::stdout()))),
+            false => report::write(report, self.format, &mut *self.out),
+        });
+        end_quietly(&written.and_then(|()| self.out.flush()));
+        let Some(job) = &mut self.job else { return };
+        if as_log {
+            report.findings().iter().for_each(|finding| job.annotate(finding));
+        }
+        if let Err(failure) = job.report(report) {
             self.failure(&failure);
         }
     }
@@ -139,7 +148,7 @@ impl Door {
 
     fn line(&mut self, problem: &Problem, with_hint: bool) {
         if let Some(job) = &mut self.job {
-            return job.annotate(problem);
+            return job.problem(problem);
         }
         let (style, word) = match problem.severity {
             Severity::Error => (RED, "error"),
@@ -162,7 +171,7 @@ impl Door {
     pub fn failure(&mut self, failure: &Failure) -> u8 {
         self.lines(&failure.problems);
         if let Some(job) = &mut self.job {
-            job.annotate(&as_problem(failure));
+            job.problem(&as_problem(failure));
             return failure.kind.exit_code();
         }
         let _ = writeln!(self.err, "{RED}error[{}]{RED:#}: {}", failure.code, failure.message);
@@ -179,9 +188,9 @@ impl Door {
 /// A failure as one annotation: there are few of them on a page.
 fn as_problem(failure: &Failure) -> Problem {
     let causes = failure.causes.iter().map(|cause| format!("\ncaused by: {cause}"));
-    let hints = failure.hints.iter().map(|hint| format!("\nhint: {hint}"));
-    let message = std::iter::once(failure.message.clone()).chain(causes).chain(hints).collect::<String>();
-    Problem::error(failure.code, message)
+    let message = std::iter::once(failure.message.clone()).chain(causes).collect::<String>();
+    let hint = (!failure.hints.is_empty()).then(|| failure.hints.join("\n"));
+    Problem { hint, ..Problem::error(failure.code, message) }
 }
 
 /// A closed pipe is the reader's choice, not our failure.

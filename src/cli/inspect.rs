@@ -91,7 +91,11 @@ pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Ou
         Ok(opened) => session.token_of_esc(&args.github, opened, door),
         Err(_) => Ok(None),
     };
-    match token.and_then(|token| session.github(&args.github, token)) {
+    let credential = token.and_then(|token| match (&token, super::action::own_token(&session.environment)) {
+        (None, Some(failure)) => Err(failure),
+        _ => session.github(&args.github, token),
+    });
+    match credential {
         Ok(github) => {
             let asked = Asked::from(&args.targets);
             checks.extend(doctor::github(&github, &definition, &stack, &asked, &args.ledger, session.now).await);

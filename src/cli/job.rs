@@ -16,6 +16,7 @@ use super::environment::{self, Environment};
 use crate::base::error::{Outcome, Problem};
 use crate::base::secret::SecretValue;
 use crate::io::files;
+use crate::report::summary::{self, Section};
 use crate::report::{Report, runner};
 
 /// The job that this process runs in.
@@ -31,6 +32,8 @@ struct Step {
     summary: Option<PathBuf>,
     folder: Option<PathBuf>,
     outputs: BTreeMap<&'static str, String>,
+    problems: Vec<Problem>,
+    reports: Vec<Section>,
 }
 
 impl Job {
@@ -46,6 +49,8 @@ impl Job {
             summary: path(environment::GITHUB_STEP_SUMMARY),
             folder: path(environment::RUNNER_TEMP),
             outputs: BTreeMap::new(),
+            problems: Vec::new(),
+            reports: Vec::new(),
         });
         let workspace = environment.get(environment::GITHUB_WORKSPACE).map(ToOwned::to_owned);
         Some(Self { commands: Box::new(io::stderr()), workspace, step })
@@ -64,21 +69,20 @@ impl Job {
         runner::mask(&mut self.commands, lines.iter().map(|line| line.as_str())).unwrap_or(false)
     }
 
-    /// Shows a finding in the log and beside the definition's line.
-    pub fn annotate(&mut self, problem: &Problem) {
-        let _ = runner::annotation(&mut self.commands, problem, self.workspace.as_deref());
+    /// Shows a finding of a report in the log and beside the line that it is about.
+    pub fn annotate(&mut self, finding: &Problem) {
+        let _ = runner::annotation(&mut self.commands, finding, self.workspace.as_deref());
     }
 
-    /// Folds what is written until [`Self::end_group`].
-    pub fn group(&mut self, title: &str) {
-        let _ = runner::group(&mut self.commands, title);
+    /// The same for a problem of the run, which the summary shows too.
+    pub fn problem(&mut self, problem: &Problem) {
+        self.annotate(problem);
+        if let Some(step) = &mut self.step {
+            step.problems.push(problem.clone());
+        }
     }
 
-    pub fn end_group(&mut self) {
-        let _ = runner::end_group(&mut self.commands);
-    }
-
-    /// Writes the report to the summary and to a file, and counts it for the outputs.
+    /// Writes the report to a file, keeps it for the summary, and counts it for the outputs.
     ///
     /// # Errors
     /// `file-unwritable`.
@@ -86,13 +90,13 @@ impl Job {
         let Some(step) = &mut self.step else { return Ok(()) };
         let json = report.json();
         step.outputs.extend(runner::outputs(&json));
-        if let Some(summary) = &step.summary {
-            let mut markdown = Vec::new();
-            // Writing to memory does not fail.
-            let _ = report.markdown(&mut markdown);
-            let markdown = runner::summary(&String::from_utf8_lossy(&markdown));
-            files::append_line(summary, markdown.as_bytes())?;
-        }
+        let mut markdown = Vec::new();
+        // Writing to memory does not fail.
+        let _ = report.markdown(&mut markdown);
+        step.reports.push(Section {
+            command: json["command"].as_str().unwrap_or("report").to_owned(),
+            markdown: String::from_utf8_lossy(&markdown).into_owned(),
+        });
         if let Some(folder) = &step.folder {
             let path = folder.join(format!("sophia-secrets-sync-report-{}.json", random_word()));
             files::write_private(&path, format!("{json:#}\n").as_bytes())?;
@@ -101,19 +105,25 @@ impl Job {
         Ok(())
     }
 
-    /// Writes the outputs; nothing follows.
+    /// Writes the outputs and the summary; nothing follows.
     ///
     /// # Errors
     /// `file-unwritable`.
     pub fn finish(&mut self, exit_code: u8) -> Outcome<()> {
         let Some(step) = &mut self.step else { return Ok(()) };
         step.outputs.insert("exit-code", exit_code.to_string());
-        let Some(file) = &step.output else { return Ok(()) };
-        let mut text = Vec::new();
-        for (name, value) in &step.outputs {
-            let _ = runner::output(&mut text, name, value, &random_word());
+        if let Some(file) = &step.output {
+            let mut text = Vec::new();
+            for (name, value) in &step.outputs {
+                let _ = runner::output(&mut text, name, value, &random_word());
+            }
+            files::append_line(file, text.trim_ascii_end())?;
         }
-        files::append_line(file, text.trim_ascii_end())
+        let page = summary::page(&step.problems, &step.reports);
+        match &step.summary {
+            Some(file) if !page.is_empty() => files::append_line(file, page.trim_end().as_bytes()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ fn main_of_action(program: OsString, environment: Environment) -> u8 {
 }
 
 fn run(cli: Cli, command: String, environment: Environment, mut door: Door) -> u8 {
-    let debug = u8::from(environment.get(environment::RUNNER_DEBUG) == Some("1"));
+    let debug = if environment.get(environment::RUNNER_DEBUG) == Some("1") { u8::MAX } else { 0 };
     log_to_stderr(cli.global.verbose.max(debug), environment.in_a_job());
     let session = Session::new(cli.global.clone(), command, environment, now());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

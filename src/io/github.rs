@@ -161,6 +161,7 @@ impl GitHub {
         let builder = http::Request::builder().method(method).uri(path).header("accept", "application/vnd.github+json");
         let request = self.octocrab.build_request(builder, body).map_err(|error| Problem::transport(&error))?;
         let response = self.octocrab.execute(request).await.map_err(|error| Problem::transport(&error))?;
+        tracing::debug!("{method} {path}: {}", response.status().as_u16());
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LARGEST_BODY)
             .collect()

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{BOLD, GREEN, RED, Report, YELLOW};
+use super::{BOLD, GREEN, JobLog, RED, Report, YELLOW};
 use crate::base::error::{Problem, Severity};
 
 /// Version of the JSON form.
@@ -56,17 +56,42 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
+/// `no findings`, `1 error, 2 warnings`.
+pub(super) fn count(problems: &[Problem]) -> String {
+    let part = |severity| match problems.iter().filter(|problem| problem.severity == severity).count() {
+        0 => None,
+        1 => Some(format!("1 {}", word(severity))),
+        many => Some(format!("{many} {}s", word(severity))),
+    };
+    let parts: Vec<String> = [Severity::Error, Severity::Warning].into_iter().filter_map(part).collect();
+    if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
+}
+
+/// Findings as a Markdown table.
+pub(super) fn table(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> {
+    writeln!(to, "| | finding | place | what to do |\n|---|---|---|---|")?;
+    for problem in problems {
+        let place = problem.place.as_ref().map(ToString::to_string).unwrap_or_default();
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        let [message, place, hint] = [&problem.message, place.as_str(), hint].map(cell);
+        writeln!(to, "| {} | `{}`: {message} | {place} | {hint} |", word(problem.severity), problem.code)?;
+    }
+    Ok(())
+}
+
+/// A text whose lines stay lines within a cell.
+fn cell(text: &str) -> String {
+    text.lines().map(super::markdown_text).collect::<Vec<_>>().join("<br>")
+}
+
 impl FindingsReport {
-    /// `no findings`, `1 error, 2 warnings`.
-    fn summary(&self) -> String {
-        let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
-        let part = |severity| match count(severity) {
-            0 => None,
-            1 => Some(format!("1 {}", word(severity))),
-            many => Some(format!("{many} {}s", word(severity))),
-        };
-        let parts: Vec<String> = [Severity::Error, Severity::Warning].into_iter().filter_map(part).collect();
-        if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
+    /// What follows the findings.
+    fn tail(&self, to: &mut dyn Write) -> io::Result<()> {
+        for unchecked in &self.unchecked {
+            writeln!(to, "not checked: {unchecked}")?;
+        }
+        let style = if self.problems.is_empty() { GREEN } else { BOLD };
+        writeln!(to, "{}: {style}{}{style:#}", self.subject, count(&self.problems))
     }
 }
 
@@ -83,11 +108,7 @@ impl Report for FindingsReport {
                 writeln!(to, "  hint: {hint}")?;
             }
         }
-        for unchecked in &self.unchecked {
-            writeln!(to, "not checked: {unchecked}")?;
-        }
-        let style = if self.problems.is_empty() { GREEN } else { BOLD };
-        writeln!(to, "{}: {style}{}{style:#}", self.subject, self.summary())
+        self.tail(to)
     }
 
     fn json(&self) -> Json {
@@ -97,21 +118,23 @@ impl Report for FindingsReport {
     }
 
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()> {
-        writeln!(to, "### {} of {}: {}\n", self.command, super::markdown_text(&self.subject), self.summary())?;
+        writeln!(to, "### {} of {}: {}\n", self.command, super::markdown_text(&self.subject), count(&self.problems))?;
         if !self.problems.is_empty() {
-            writeln!(to, "| | finding | place | what to do |\n|---|---|---|---|")?;
-            for problem in &self.problems {
-                let place = problem.place.as_ref().map(ToString::to_string).unwrap_or_default();
-                let hint = problem.hint.as_deref().unwrap_or_default();
-                let [message, place, hint] = [&problem.message, place.as_str(), hint].map(super::markdown_text);
-                writeln!(to, "| {} | `{}`: {message} | {place} | {hint} |", word(problem.severity), problem.code)?;
-            }
+            table(&self.problems, to)?;
             writeln!(to)?;
         }
         for unchecked in &self.unchecked {
             writeln!(to, "- not checked: {}", super::markdown_text(unchecked))?;
         }
         Ok(())
+    }
+
+    fn log(&self, log: &mut dyn JobLog) -> io::Result<()> {
+        self.tail(log)
+    }
+
+    fn findings(&self) -> &[Problem] {
+        &self.problems
     }
 }
 

@@ -13,12 +13,15 @@ pub mod init;
 pub mod list;
 pub mod rotation;
 pub mod runner;
+pub mod summary;
 pub mod sync;
 pub mod verify;
 
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+
+use crate::base::error::Problem;
 
 /// How a report is written (`--format`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -48,6 +51,34 @@ pub trait Report {
     /// # Errors
     /// Whatever the writer gives.
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()>;
+
+    /// Lines for the log of the action's step, where parts can be folded and [`Self::findings`] are shown already.
+    ///
+    /// # Errors
+    /// Whatever the writer gives.
+    fn log(&self, log: &mut dyn JobLog) -> io::Result<()> {
+        self.human(log)
+    }
+
+    /// What the action shows beside the lines that it is about.
+    fn findings(&self) -> &[Problem] {
+        &[]
+    }
+}
+
+/// A job's log.
+pub trait JobLog: Write {
+    /// Folds what is written until [`Self::unfold`] under a title. Between lines only; folds do not nest.
+    ///
+    /// # Errors
+    /// Whatever the writer gives.
+    fn fold(&mut self, title: &str) -> io::Result<()>;
+
+    /// Ends what [`Self::fold`] began.
+    ///
+    /// # Errors
+    /// Whatever the writer gives.
+    fn unfold(&mut self) -> io::Result<()>;
 }
 
 /// Writes `report` in `format`.
@@ -88,4 +119,14 @@ pub fn markdown_text(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// A name for a Markdown cell, as code where it is plain.
+#[must_use]
+pub fn markdown_code(name: &str) -> String {
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
+        format!("`{name}`")
+    } else {
+        markdown_text(name)
+    }
 }

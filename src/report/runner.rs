@@ -1,4 +1,4 @@
-//! How a job is told things: workflow commands, outputs and the summary (github-api.md §§5.1, 5.2).
+//! How a job is told things: workflow commands and outputs (github-api.md §§5.1, 5.2).
 //!
 //! **Foreign text never becomes a command**: what is printed goes through [`Disarmed`], what stands inside a
 //! command is escaped, the percent sign first. **Masks come before anything else that a job prints**; the lines
@@ -9,13 +9,11 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use super::JobLog;
 use crate::base::error::{Problem, Severity};
 
 /// The runner masks by plain replacement, so a shorter mask would riddle the log with stars.
 pub const SHORTEST_MASK: usize = 4;
-
-/// GitHub drops a whole step summary above this many bytes.
-pub const SUMMARY_LIMIT: usize = 1_048_576;
 
 /// Text as the data of a command.
 #[must_use]
@@ -47,7 +45,7 @@ pub fn mask<'l>(out: &mut dyn Write, lines: impl IntoIterator<Item = &'l str>) -
 }
 
 /// Makes an annotation of a finding, on its line where the place is known; paths below `workspace` are given
-/// from there, as GitHub wants them.
+/// from there, as GitHub wants them. The text names the place too, because the log shows the text alone.
 ///
 /// # Errors
 /// Whatever the writer gives.
@@ -63,24 +61,10 @@ pub fn annotation(out: &mut dyn Write, problem: &Problem, workspace: Option<&str
         let file = escape_property(&inside.to_string_lossy());
         write!(out, "file={file},line={},col={},", place.line, place.column)?;
     }
-    let hint = problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    writeln!(out, "title={}::{}", escape_property(problem.code), escape_data(&format!("{}{hint}", problem.message)))
-}
-
-/// Opens a foldable group of the log.
-///
-/// # Errors
-/// Whatever the writer gives.
-pub fn group(out: &mut dyn Write, title: &str) -> io::Result<()> {
-    writeln!(out, "::group::{}", escape_data(title))
-}
-
-/// Closes the group.
-///
-/// # Errors
-/// Whatever the writer gives.
-pub fn end_group(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "::endgroup::")
+    let place = problem.place.iter().map(|place| format!("\nat {place}"));
+    let hints = problem.hint.iter().flat_map(|hint| hint.lines()).map(|hint| format!("\nhint: {hint}"));
+    let text = std::iter::once(problem.message.clone()).chain(place).chain(hints).collect::<String>();
+    writeln!(out, "title={}::{}", escape_property(problem.code), escape_data(&text))
 }
 
 /// One entry of `GITHUB_OUTPUT`. `delimiter` must be random: a value that held it could set further outputs.
@@ -120,22 +104,6 @@ pub fn outputs(report: &Json) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The Markdown of a job summary, cut at a line's end where GitHub would drop it all.
-#[must_use]
-pub fn summary(markdown: &str) -> String {
-    const NOTE: &str = "\n\n> The summary was cut at GitHub's limit of 1 MiB; the output `report` names the whole.\n";
-    if markdown.len() <= SUMMARY_LIMIT {
-        return markdown.to_owned();
-    }
-    let mut end = SUMMARY_LIMIT - NOTE.len();
-    while !markdown.is_char_boundary(end) {
-        end -= 1;
-    }
-    let kept = &markdown[..end];
-    let kept = kept.rfind('\n').map_or(kept, |line_end| &kept[..line_end]);
-    format!("{kept}{NOTE}")
-}
-
 /// A writer in whose lines the runner finds no command: `::` at a line's start and `##[` anywhere are pulled
 /// apart. A carriage return ends a line too, since the runner reads it so. The last line is written when it
 /// ends, or on drop.
@@ -147,11 +115,6 @@ pub struct Disarmed<W: Write> {
 impl<W: Write> Disarmed<W> {
     pub fn new(inner: W) -> Self {
         Self { inner, line: Vec::new() }
-    }
-
-    /// The writer below, for commands that are meant. Between lines only.
-    pub fn commands(&mut self) -> &mut W {
-        &mut self.inner
     }
 
     fn end_line(&mut self) -> io::Result<()> {
@@ -173,6 +136,16 @@ impl<W: Write> Write for Disarmed<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+impl<W: Write> JobLog for Disarmed<W> {
+    fn fold(&mut self, title: &str) -> io::Result<()> {
+        writeln!(self.inner, "::group::{}", escape_data(title))
+    }
+
+    fn unfold(&mut self) -> io::Result<()> {
+        writeln!(self.inner, "::endgroup::")
     }
 }
 
@@ -237,7 +210,7 @@ mod tests {
         let problem = Problem::error("unknown-key", "unknown key `x%`").at(place).hint("did you mean `y`");
         assert_eq!(
             written(|out| annotation(out, &problem, Some("/work space"))),
-            "::error file=a%2Cb.yaml,line=3,col=7,title=unknown-key::unknown key `x%25`%0Ahint: did you mean `y`\n"
+            "::error file=a%2Cb.yaml,line=3,col=7,title=unknown-key::unknown key `x%25`%0Aat /work space/a,b.yaml:3:7%0Ahint: did you mean `y`\n"
         );
         let warning = Problem::warning("code", "a\n::error::b");
         assert_eq!(written(|out| annotation(out, &warning, None)), "::warning title=code::a%0A::error::b\n");
@@ -261,17 +234,6 @@ mod tests {
             serde_json::json!({"created": 0, "updated": 0, "deleted": 0, "kept": 4, "failed": 1, "not_tried": 2});
         assert_eq!(text(&report), "changed=false created=0 updated=0 kept=4 deleted=0 refused=2 failed=3");
         assert_eq!(outputs(&serde_json::json!({"findings": []})), []);
-    }
-
-    #[test]
-    fn a_long_summary_is_cut_at_a_line_and_says_so() {
-        assert_eq!(summary("short"), "short");
-        let exact = "x".repeat(SUMMARY_LIMIT);
-        assert_eq!(summary(&exact), exact);
-        let long = "| ä | ö |\n".repeat(SUMMARY_LIMIT / 10);
-        let cut = summary(&long);
-        assert!(cut.len() <= SUMMARY_LIMIT && cut.len() > SUMMARY_LIMIT - 200, "{}", cut.len());
-        assert!(cut.contains("| ä | ö |\n\n> The summary was cut"));
     }
 
     #[test]
@@ -300,9 +262,11 @@ mod tests {
             disarmed.write_all(piece.as_bytes()).unwrap();
             disarmed.flush().unwrap();
         }
-        writeln!(disarmed.commands(), "::debug::meant").unwrap();
+        disarmed.fold("100%\n::error::x").unwrap();
+        disarmed.unfold().unwrap();
         drop(disarmed);
-        assert_eq!(String::from_utf8(out).unwrap(), ": :error::x ## [a]\u{ff}\n::debug::meant\n");
+        let expected = ": :error::x ## [a]\u{ff}\n::group::100%25%0A::error::x\n::endgroup::\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

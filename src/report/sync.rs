@@ -1,11 +1,14 @@
 //! The report of `plan` and `sync`: the same shape, with outcomes for the second.
 
+mod page;
+mod tally;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{BOLD, DIM, GREEN, RED, Report, YELLOW};
+use super::{BOLD, DIM, GREEN, JobLog, RED, Report, YELLOW};
 use crate::base::target::Scope;
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::plan::{Action, Plan, Reason, Step, Target, TargetPlan};
@@ -280,45 +283,79 @@ fn explain(step: &Step, outcome: Option<&StepOutcome>) -> String {
     }
 }
 
-impl Report for SyncReport<'_> {
-    fn human(&self, to: &mut dyn Write) -> io::Result<()> {
+impl SyncReport<'_> {
+    fn head(&self, to: &mut dyn Write) -> io::Result<()> {
         let title = if self.outcomes.is_some() { "Sync" } else { "Plan" };
-        writeln!(to, "{BOLD}{title}: {}{BOLD:#}", self.source_line())?;
-        for (target_index, target) in self.plan.targets.iter().enumerate() {
-            writeln!(to, "\n{BOLD}{}{BOLD:#}", target.target)?;
-            let width =
-                target.steps.iter().filter(|step| is_telling(step)).map(|step| step.name.len()).max().unwrap_or(0);
-            let group =
-                target.steps.iter().filter(|step| is_telling(step)).map(|step| step.group.len()).max().unwrap_or(0);
-            for (step_index, step) in target.steps.iter().enumerate().filter(|(_, step)| is_telling(step)) {
-                let (sign, style) = match step.action {
-                    Action::Create => ('+', GREEN),
-                    Action::Update => ('~', YELLOW),
-                    Action::Keep => ('=', DIM),
-                    Action::Delete => ('-', RED),
-                    Action::Refuse => ('!', RED),
-                };
-                let outcome = self.outcome(target_index, step_index);
-                let (name, group_name, action) = (&step.name, &step.group, step.action.word());
-                let why = explain(step, outcome);
-                let variable = if step.kind == crate::base::target::EntryKind::Variable { " (variable)" } else { "" };
-                writeln!(
-                    to,
-                    "  {style}{sign} {name:width$}  {group_name:group$}  {action:6}{style:#}  {why}{variable}"
-                )?;
-            }
-            let unchanged = target.steps.iter().filter(|step| !is_telling(step)).count();
-            if unchanged > 0 {
-                writeln!(to, "  {DIM}= {unchanged} unchanged{DIM:#}")?;
-            }
-            if target.steps.is_empty() {
-                writeln!(to, "  {DIM}nothing is wanted here{DIM:#}")?;
-            }
-        }
+        writeln!(to, "{BOLD}{title}: {}{BOLD:#}", self.source_line())
+    }
+
+    fn tail(&self, to: &mut dyn Write) -> io::Result<()> {
         for skipped in &self.plan.skipped {
             writeln!(to, "\n{DIM}skipped {} ({}){DIM:#}", skipped.repository, skipped.why)?;
         }
         writeln!(to, "\n{}\n{}", self.totals(), self.cost_line())
+    }
+
+    /// The lines of one target, without its name.
+    fn target_lines(&self, to: &mut dyn Write, index: usize, target: &TargetPlan) -> io::Result<()> {
+        let telling = || target.steps.iter().enumerate().filter(|(_, step)| is_telling(step));
+        let width = telling().map(|(_, step)| step.name.len()).max().unwrap_or(0);
+        let group = telling().map(|(_, step)| step.group.len()).max().unwrap_or(0);
+        for (position, step) in telling() {
+            let (sign, style) = match step.action {
+                Action::Create => ('+', GREEN),
+                Action::Update => ('~', YELLOW),
+                Action::Keep => ('=', DIM),
+                Action::Delete => ('-', RED),
+                Action::Refuse => ('!', RED),
+            };
+            let why = explain(step, self.outcome(index, position));
+            let (name, group_name, action) = (&step.name, &step.group, step.action.word());
+            let variable = if step.kind == crate::base::target::EntryKind::Variable { " (variable)" } else { "" };
+            writeln!(to, "  {style}{sign} {name:width$}  {group_name:group$}  {action:6}{style:#}  {why}{variable}")?;
+        }
+        let unchanged = target.steps.len() - telling().count();
+        if unchanged > 0 {
+            writeln!(to, "  {DIM}= {unchanged} unchanged{DIM:#}")?;
+        }
+        if target.steps.is_empty() {
+            writeln!(to, "  {DIM}nothing is wanted here{DIM:#}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report for SyncReport<'_> {
+    fn human(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.head(to)?;
+        for (index, target) in self.plan.targets.iter().enumerate() {
+            writeln!(to, "\n{BOLD}{}{BOLD:#}", target.target)?;
+            self.target_lines(to, index, target)?;
+        }
+        self.tail(to)
+    }
+
+    /// Many targets are folded, each under its counts; one with trouble is not.
+    fn log(&self, log: &mut dyn JobLog) -> io::Result<()> {
+        if self.plan.targets.len() < 2 {
+            return self.human(log);
+        }
+        self.head(log)?;
+        for (index, target) in self.plan.targets.iter().enumerate() {
+            let tally = self.tally(index);
+            let title = format!("{}: {}", target.target, tally.words(self.outcomes.is_some()));
+            if tally.has_trouble() {
+                writeln!(log, "{title}")?;
+                self.target_lines(log, index, target)?;
+            } else if target.steps.iter().any(is_telling) {
+                log.fold(&title)?;
+                self.target_lines(log, index, target)?;
+                log.unfold()?;
+            } else {
+                writeln!(log, "{title}")?;
+            }
+        }
+        self.tail(log)
     }
 
     fn json(&self) -> Json {
@@ -326,45 +363,6 @@ impl Report for SyncReport<'_> {
     }
 
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()> {
-        let title = if self.outcomes.is_some() { "Sync" } else { "Plan" };
-        writeln!(
-            to,
-            "## Secrets {}: {}\n\n{}",
-            title.to_lowercase(),
-            super::markdown_text(&self.source_line()),
-            self.totals()
-        )?;
-        for (target_index, target) in self.plan.targets.iter().enumerate() {
-            writeln!(to, "\n### {}\n", super::markdown_text(&target.target.to_string()))?;
-            let telling: Vec<(usize, &Step)> =
-                target.steps.iter().enumerate().filter(|(_, step)| is_telling(step)).collect();
-            if !telling.is_empty() {
-                writeln!(to, "| name | kind | group | action | reason |\n|---|---|---|---|---|")?;
-            }
-            for (step_index, step) in &telling {
-                let why = explain(step, self.outcome(target_index, *step_index));
-                writeln!(
-                    to,
-                    "| `{}` | {} | {} | {} | {} |",
-                    step.name,
-                    step.kind,
-                    super::markdown_text(&step.group),
-                    step.action.word(),
-                    super::markdown_text(&why)
-                )?;
-            }
-            let unchanged = target.steps.len() - telling.len();
-            if unchanged > 0 {
-                writeln!(to, "\n{unchanged} unchanged")?;
-            }
-        }
-        for skipped in &self.plan.skipped {
-            writeln!(to, "\nskipped {} ({})", super::markdown_text(&skipped.repository), skipped.why)?;
-        }
-        writeln!(to, "\n{}", self.cost_line())?;
-        match &self.audit_head {
-            Some(head) => writeln!(to, "\nHead of the audit trail: `{head}`"),
-            None => Ok(()),
-        }
+        self.page(to)
     }
 }

@@ -87,13 +87,16 @@ fn secrets_of_the_inputs_are_masked_before_anything_else() {
 
 #[test]
 fn the_workflows_own_token_is_refused_with_the_reason() {
-    let mut job = job("job").input("github-token", "ghs_marker");
-    job.workflow_token = "ghs_marker".to_owned();
-    let ran = job.run();
-    assert_eq!(ran.exit, 4, "{}", ran.raw);
-    assert_eq!(ran.outputs["exit-code"], "4");
-    assert!(told(&ran)[0].1.contains("whatever its `permissions:` say"), "{}", ran.raw);
-    assert!(!ran.log.contains("ghs_marker"), "{}", ran.log);
+    for command in ["sync", "plan", "list", "verify", "rotation status"] {
+        let mut job = job("job").input("command", command).input("github-token", "ghs_marker");
+        job.workflow_token = "ghs_marker".to_owned();
+        let ran = job.run();
+        assert_eq!(ran.exit, 4, "{}", ran.raw);
+        assert_eq!(ran.outputs["exit-code"], "4");
+        assert!(told(&ran)[0].1.contains("whatever its `permissions:` say"), "{}", ran.raw);
+        assert!(ran.summary.contains("`workflow-token`: the workflow's own"), "{}", ran.summary);
+        assert!(!ran.log.contains("ghs_marker"), "{}", ran.log);
+    }
 }
 
 #[test]

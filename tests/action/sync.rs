@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::runner::{Job, Ran};
-use crate::services::{DEFINITION, GITHUB_TOKEN, PULUMI_TOKEN, Services, assert_no_secret};
+use crate::services::{DEFINITION, GITHUB_TOKEN, PULUMI_TOKEN, Services, WORKFLOW_TOKEN, assert_no_secret};
 
 /// A job in a repository with the definition, and with both tokens.
 fn job(services: &Services) -> Job {
@@ -108,6 +108,101 @@ fn problems_of_the_definition_are_annotations_on_their_lines() {
     let properties = &found.unwrap_or_else(|| panic!("{}", ran.raw)).properties;
     assert_eq!((properties["file"].as_str(), properties["line"].as_str()), ("pulumi-esc-environment.yaml", "8"));
     assert_eq!(ran.outputs["exit-code"], "2");
+    // The log shows an annotation's text alone, and the page shows no annotation beside its table.
+    let place = "pulumi-esc-environment.yaml:8:5";
+    assert!(found.unwrap().data.contains(&format!("\nat {place}\n")), "{}", ran.raw);
+    assert!(ran.summary.contains("| error | `unknown-key`: ") && ran.summary.contains(place), "{}", ran.summary);
+}
+
+#[test]
+fn what_a_check_finds_is_an_annotation_and_said_once() {
+    let services = Services::start();
+    let ran = job(&services).input("command", "access check").run();
+    assert_eq!(ran.exit, 0, "{}", ran.raw);
+    let found = ran.commands.iter().find(|command| command.properties.get("title").is_some_and(|t| t == "access-open"));
+    let properties = &found.unwrap_or_else(|| panic!("{}", ran.raw)).properties;
+    assert_eq!((properties["file"].as_str(), properties["line"].as_str()), ("pulumi-esc-environment.yaml", "1"));
+    for text in [&ran.raw, &ran.summary] {
+        assert_eq!(text.matches("there are no access policies").count(), 1, "{text}");
+    }
+}
+
+/// The definition with a second target.
+fn with_two_targets() -> String {
+    let target = "  - repository: payready/sophia\n    stacks: [production]\n";
+    DEFINITION.replace(target, &format!("{target}{}", target.replace("sophia", "web")))
+}
+
+fn folded(ran: &Ran) -> Vec<&str> {
+    let named = |name: &'static str| ran.commands.iter().filter(move |command| command.name == name);
+    assert_eq!(named("group").count(), named("endgroup").count());
+    named("group").map(|command| command.data.as_str()).collect()
+}
+
+#[test]
+fn many_targets_are_folded_under_their_counts_but_for_those_with_trouble() {
+    let services = Services::start();
+    services.sandbox.edit(json!({"github": {"repositories": {"payready/web": {}}}})).unwrap();
+    let job = job(&services);
+    define(&job, &with_two_targets());
+    services
+        .sandbox
+        .fault(json!([{"match": {"method": "PUT", "path": "payready/web/.*SIGNING_KEY"}, "do": {"status": 403}}]))
+        .unwrap();
+    let first = job.run();
+    assert_eq!(first.exit, 5, "{}", first.raw);
+    assert_eq!(folded(&first), ["payready/sophia · actions: 3 created"]);
+    assert!(first.log.contains("\npayready/web · actions: 2 created, 1 failed\n  + "), "{}", first.log);
+    assert!(first.summary.contains("| payready/web · actions | 2 | 0 | 0 | 0 | 1 | 0 |\n"), "{}", first.summary);
+    assert!(first.summary.contains("| **create failed** | `SIGNING_KEY` |"), "{}", first.summary);
+    assert!(first.summary.starts_with("## 1 error\n"), "{}", first.summary);
+
+    services.sandbox.clear_faults();
+    let second = job.run();
+    assert_eq!(folded(&second), ["payready/web · actions: 1 created, 2 kept"], "{}", second.raw);
+    let third = job.run();
+    assert_eq!(folded(&third), [] as [&str; 0]);
+    assert!(
+        third.log.contains("\npayready/sophia · actions: 3 kept\npayready/web · actions: 3 kept\n"),
+        "{}",
+        third.log
+    );
+    for ran in [first, second, third] {
+        assert_no_secret(&ran.log);
+        assert_no_secret(&ran.summary);
+    }
+}
+
+#[test]
+fn a_debug_run_shows_every_request_and_no_value() {
+    let services = Services::start();
+    let quiet = job(&services).run();
+    let ran = job(&services).env("RUNNER_DEBUG", "1").input("args", "--ledger none").run();
+    assert_eq!(ran.exit, 0, "{}", ran.raw);
+    for request in [
+        "POST /api/esc/environments/payready/sophia-esc/production/versions/",
+        "GET /repos/payready/sophia/actions/secrets?per_page=100&page=1: 200",
+        "PUT /repos/payready/sophia/actions/secrets/SIGNING_KEY: 204",
+    ] {
+        assert!(ran.log.contains(request), "{}", ran.log);
+        assert!(!quiet.log.contains(request), "{}", quiet.log);
+    }
+    assert!(ran.log.contains("/open: 200") && !ran.log.contains("/open/"), "the id of a session is shown: {}", ran.log);
+    let printed: String = ran.raw.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
+    assert_no_secret(&printed);
+    assert!(!printed.contains(GITHUB_TOKEN) && !printed.contains(PULUMI_TOKEN));
+}
+
+#[test]
+fn doctor_knows_the_jobs_own_token() {
+    let services = Services::start();
+    let mut job = job(&services).input("command", "doctor").input("github-token", WORKFLOW_TOKEN);
+    job.workflow_token = WORKFLOW_TOKEN.to_owned();
+    let ran = job.run();
+    assert_eq!(ran.exit, 4, "{}", ran.raw);
+    assert!(ran.log.contains("denied   GitHub credential: the workflow's own GITHUB_TOKEN can neither"), "{}", ran.log);
+    assert!(ran.log.contains("hint: best: `github-token-path`"), "{}", ran.log);
+    assert!(ran.summary.starts_with("## doctor\n"), "{}", ran.summary);
 }
 
 #[test]

@@ -101,8 +101,15 @@ pub async fn exchange(client: &Client, request: Request, retry: Retry) -> Result
 }
 
 async fn once(client: &Client, request: Request) -> Result<Answer, NoAnswer> {
+    let (method, path) = (request.method().clone(), shown(request.url().path()).to_owned());
     let response = client.execute(request).await.map_err(|error| NoAnswer::Unreachable(http::why(&error)))?;
     let (status, headers) = (response.status(), response.headers().clone());
+    tracing::debug!("{method} {path}: {}", status.as_u16());
     let body = http::body(response, LARGEST_ANSWER).await?;
     Ok(Answer { status, headers, body })
+}
+
+/// A path for the log, without the id of an opened session: whoever has that can read what was opened.
+fn shown(path: &str) -> &str {
+    path.find("/open/").map_or(path, |at| &path[..at + "/open".len()])
 }
