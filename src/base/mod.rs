@@ -4,4 +4,5 @@ pub mod environment;
 pub mod error;
 pub mod secret;
 pub mod target;
+pub mod text;
 pub mod yaml;

@@ -129,10 +129,11 @@ async fn set(args: SetArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
         allow_widening: false,
         create_environments: false,
         ledger: LedgerPlace::Nowhere,
+        will_write: !args.dry_run,
         now: session.now,
     };
     let access = session.github(&args.github, None)?;
-    let values = github::values(&file, &parsed.entries);
+    let values = std::future::ready(Ok(github::values(&file, &parsed.entries)));
     let run = Run::prepare(access, &definition, &stack, values, &request, door).await?;
     run.finish("github set", args.dry_run, false, session, door).await
 }

@@ -1,9 +1,8 @@
 //! `plan` and `sync`: from arguments to the report.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value as Json;
 
@@ -12,12 +11,15 @@ use super::connect::Session;
 use super::door::Door;
 use super::progress::Progress;
 use crate::base::error::{Failure, FailureKind, Outcome};
+use crate::base::text::counted;
 use crate::flow::apply;
 use crate::flow::context::{Context, Event};
 use crate::flow::sync::{self, Prepared, Request, Values};
 use crate::flow::targets::Asked;
 use crate::io::audit::AuditLog;
 use crate::io::files;
+use crate::io::github_access::GitHubAccess;
+use crate::io::stop::Stop;
 use crate::report::Report;
 use crate::report::sync::SyncReport;
 use crate::rules::definition::{Definition, Environment as Stack};
@@ -36,7 +38,7 @@ const LARGEST_PLAN: u64 = 64 << 20;
 /// # Errors
 /// Everything that makes a plan impossible, and a refused step.
 pub async fn plan(args: PlanArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
-    let run = Run::start(session, door, &args.run, false).await?;
+    let run = Run::start(session, door, &args.run, Intent::default()).await?;
     let plan = &run.prepared.plan;
     let report = SyncReport { command: "plan", plan, outcomes: None, audit_head: None };
     if let Some(out) = &args.out {
@@ -56,7 +58,8 @@ pub async fn plan(args: PlanArgs, session: &Session, door: &mut Door) -> Outcome
 /// # Errors
 /// As [`plan`]; and nothing is written when the stored plan is no longer true.
 pub async fn sync(args: SyncArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
-    let run = Run::start(session, door, &args.run, args.create_environments).await?;
+    let intent = Intent { create_environments: args.create_environments, will_write: !args.dry_run };
+    let run = Run::start(session, door, &args.run, intent).await?;
     let plan = &run.prepared.plan;
     if let Some(path) = &args.plan {
         let stored = StoredPlan::read(path)?;
@@ -90,59 +93,70 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
         FailureKind::Auth => "each step says what the token lacks; `doctor` asks for all of it at once",
         _ => "run again: what was done is kept, and the next run does the rest",
     };
-    Err(Failure::new(
-        kind,
-        code,
-        format!("{applied} steps were applied, {failed} failed, {not_tried} were not tried{cause}"),
-    )
-    .hint(remedy))
+    let applied = counted(applied, "step was", "steps were");
+    let not_tried = counted(not_tried, "was", "were");
+    Err(Failure::new(kind, code, format!("{applied} applied, {failed} failed, {not_tried} not tried{cause}"))
+        .hint(remedy))
+}
+
+/// What a run is going to do with its plan.
+#[derive(Clone, Copy, Default)]
+struct Intent {
+    create_environments: bool,
+    will_write: bool,
 }
 
 /// A plan in the making and what applying it takes.
 pub(super) struct Run {
     prepared: Prepared,
-    github: crate::io::github_access::GitHubAccess,
-    stop: Arc<AtomicBool>,
+    github: GitHubAccess,
 }
 
 impl Run {
-    async fn start(session: &Session, door: &mut Door, args: &RunArgs, create_environments: bool) -> Outcome<Self> {
+    async fn start(session: &Session, door: &mut Door, args: &RunArgs, intent: Intent) -> Outcome<Self> {
         let definition = session.definition(door)?;
         let stack = session.stack(&definition)?.clone();
         let mut request = request(args, &definition, session.now);
-        request.create_environments = create_environments;
+        request.create_environments = intent.create_environments;
+        request.will_write = intent.will_write;
         if definition.targets.is_empty() && args.targets.github_org.is_none() {
             request.asked.repository = request.asked.repository.or_else(|| session.repository_of_the_action());
         }
-        if args.github.github_token_path.is_none() {
-            // Says what is missing before ESC is asked for secrets.
-            session.github(&args.github, None)?;
+        if args.github.github_token_path.is_some() {
+            let source = session.source(&args.source, door).await?;
+            let opened = sync::open(&definition, &stack, &*source).await?;
+            let token = session.token_of_esc(&args.github, &opened, door)?;
+            let github = session.github(&args.github, token)?;
+            return Self::prepare(github, &definition, &stack, ready(Ok(opened.values)), &request, door).await;
         }
+        // Says what is missing before ESC is asked for secrets; then both are asked at once.
+        let github = session.github(&args.github, None)?;
         let source = session.source(&args.source, door).await?;
-        let opened = sync::open(&definition, &stack, &*source).await?;
-        let token = session.token_of_esc(&args.github, &opened, door)?;
-        let github = session.github(&args.github, token)?;
-        Self::prepare(github, &definition, &stack, opened.values, &request, door).await
+        let values = async { sync::open(&definition, &stack, &*source).await.map(|opened| opened.values) };
+        Self::prepare(github, &definition, &stack, values, &request, door).await
     }
 
-    /// Masks the values and makes the plan.
+    /// Masks the values as soon as they are there, and makes the plan.
     pub(super) async fn prepare(
-        github: crate::io::github_access::GitHubAccess,
+        github: GitHubAccess,
         definition: &Definition,
         stack: &Stack,
-        values: Values,
+        values: impl Future<Output = Outcome<Values>>,
         request: &Request,
         door: &mut Door,
     ) -> Outcome<Self> {
-        for candidate in &values.desired.candidates {
-            if let Some(secret) = candidate.secret() {
-                door.mask(&candidate.name, secret);
+        let masked = async {
+            let values = values.await?;
+            for candidate in &values.desired.candidates {
+                if let Some(secret) = candidate.secret() {
+                    door.mask(&candidate.name, secret);
+                }
             }
-        }
-        let stop = Arc::new(AtomicBool::new(false));
-        let context = Context { github: &github, stop: &stop, tell: &|_| {}, audit: None };
-        let prepared = sync::prepare(&context, definition, stack, values, request).await?;
-        Ok(Self { prepared, github, stop })
+            Ok(values)
+        };
+        let context = Context { github: &github, tell: &|_| {}, audit: None };
+        let prepared = sync::prepare(&context, definition, stack, masked, request).await?;
+        Ok(Self { prepared, github })
     }
 
     /// Shows the plan, or carries it out and shows what became of it.
@@ -166,14 +180,14 @@ impl Run {
         let audit_head = audit.as_ref().map(AuditLog::head);
         door.report(&SyncReport { command, plan, outcomes: Some(&outcomes), audit_head });
         door.problems(plan.warnings.iter().chain(&outcomes.problems));
-        end(plan, &outcomes, self.stop.load(Ordering::Relaxed))
+        end(plan, &outcomes, self.github.stop().is_asked())
     }
 
     async fn apply(&self, session: &Session, door: &Door, audit: Option<&AuditLog>) -> Outcomes {
-        stop_on_interrupt(&self.stop);
+        stop_on_interrupt(self.github.stop().clone());
         let progress = Progress::new(session.global.quiet, door.in_a_job());
         let tell = |event: Event<'_>| progress.tell(event);
-        let context = Context { github: &self.github, stop: &self.stop, tell: &tell, audit };
+        let context = Context { github: &self.github, tell: &tell, audit };
         let outcomes = apply::apply(&context, &self.prepared).await;
         progress.end();
         outcomes
@@ -193,17 +207,17 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
         allow_widening: args.fuses.allow_widening,
         create_environments: false,
         ledger: args.fuses.ledger.clone(),
+        will_write: false,
         now,
     }
 }
 
 /// Sets the flag on the first interrupt; the second one ends the process at once. Before the first write
 /// an interrupt simply ends the process: there is nothing to record.
-fn stop_on_interrupt(stop: &Arc<AtomicBool>) {
-    let flag = Arc::clone(stop);
+fn stop_on_interrupt(stop: Stop) {
     tokio::spawn(async move {
         while interrupted().await {
-            if flag.swap(true, Ordering::Relaxed) {
+            if stop.ask() {
                 std::process::exit(130);
             }
         }

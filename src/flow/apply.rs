@@ -4,6 +4,8 @@
 //! GitHub's dates were read back, and on an interrupt. A run that was cut anywhere leaves a ledger from which
 //! the next one finishes the work.
 
+pub mod book;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,25 +16,22 @@ use futures_util::stream::{self, FuturesUnordered};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use self::book::{Book, Moment};
 use super::audit;
 use super::context::{Context, Event};
-use super::observe::{SeenScope, SeenTarget};
+use super::observe::{SCOPES_AT_ONCE, SeenScope, SeenTarget};
 use super::sync::Prepared;
-use crate::base::error::Problem;
-use crate::base::secret::{FingerprintKey, SealingKey};
+use crate::base::error::{Failure, Problem};
+use crate::base::secret::SealingKey;
 use crate::base::target::{App, EntryKind, Scope};
 use crate::io::github::GitHub;
 use crate::io::github_error::{self, GitHubError};
-use crate::io::ledger::{self, Found, LedgerTrouble};
 use crate::rules::cost::WRITES_PER_SAVE;
-use crate::rules::ledger::{Entry, EntryKey, Ledger};
+use crate::rules::ledger::Ledger;
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::permissions::{Access, needed};
-use crate::rules::plan::{Action, Reason, Step, Target, TargetPlan};
+use crate::rules::plan::{Action, Step, Target, TargetPlan};
 use crate::rules::steps::deletes_make_room;
-
-/// Scopes that are worked on at once; requests have their own, tighter limit.
-const SCOPES_AT_ONCE: usize = 32;
 
 /// Applies a plan that holds no refusal.
 pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
@@ -75,6 +74,16 @@ fn first_outcome(step: &Step) -> StepOutcome {
     if step.action.writes() { StepOutcome::NotTried } else { StepOutcome::Kept }
 }
 
+/// The outcome of a step whose request, or one that it needs, failed. What an interrupt kept from being sent was
+/// not tried.
+fn failed(error: &GitHubError, failure: impl FnOnce() -> Failure) -> StepOutcome {
+    if error.problem == github_error::Problem::Stopped {
+        return StepOutcome::NotTried;
+    }
+    let failure = failure();
+    StepOutcome::Failed { code: failure.code, message: failure.to_string() }
+}
+
 /// One scope's part of a run.
 struct Work<'a> {
     context: &'a Context<'a>,
@@ -100,23 +109,6 @@ struct Task<'a> {
     place: (usize, usize),
     target: &'a Target,
     step: &'a Step,
-}
-
-/// When the ledger is saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    Between,
-    Last,
-}
-
-/// The scope's ledger while the run changes it.
-struct Book {
-    /// As stored last.
-    found: Found,
-    ours: Ledger,
-    changed: bool,
-    /// Saving failed for good; the reason was told.
-    closed: bool,
 }
 
 impl Work<'_> {
@@ -164,8 +156,8 @@ impl Work<'_> {
         }
         if let Some(book) = &mut book {
             self.mark_gone(&tasks, book);
-            self.settle(&tasks, book, &mut done).await;
-            self.save(book, &mut done).await;
+            let glance = self.settle(&tasks, book, &mut done).await;
+            self.save(book, glance, &mut done).await;
         }
         done
     }
@@ -173,11 +165,12 @@ impl Work<'_> {
     async fn create_environment(&self, tasks: &[Task<'_>], done: &mut ScopeDone) -> bool {
         let Scope::Environment { repository, environment } = &self.seen.scope else { return true };
         let Err(error) = self.client.create_environment(repository, environment).await else { return true };
-        let failure = error.failure(
-            &format!("make environment `{environment}` of {repository}"),
-            "repository permission `Administration`: read and write",
-        );
-        let outcome = StepOutcome::Failed { code: failure.code, message: failure.to_string() };
+        let outcome = failed(&error, || {
+            error.failure(
+                &format!("make environment `{environment}` of {repository}"),
+                "repository permission `Administration`: read and write",
+            )
+        });
         let writing = tasks.iter().filter(|task| task.step.action.writes());
         done.outcomes.extend(writing.map(|task| (task.place, outcome.clone())));
         false
@@ -190,17 +183,22 @@ impl Work<'_> {
             .filter(|task| task.step.kind == EntryKind::Secret)
             .map(|task| (task.target.app, task.target))
             .collect();
-        let fetched = stores.values().map(|target| async move { (*target, self.client.sealing_key(target).await) });
+        let fetched = stores.values().map(|target| async move {
+            let early = self.seen.targets.iter().find(|seen| seen.delivery.target == **target);
+            match early.and_then(|seen| seen.sealing_key.clone()) {
+                Some(key) => (*target, Ok(key)),
+                None => (*target, self.client.sealing_key(target).await.map(Arc::new)),
+            }
+        });
         let mut keys = BTreeMap::new();
         for (target, result) in futures_util::future::join_all(fetched).await {
             match result {
                 Ok(key) => {
-                    keys.insert(target.app, Mutex::new(Arc::new(key)));
+                    keys.insert(target.app, Mutex::new(key));
                 }
                 Err(error) => {
                     let needs = needed(target, EntryKind::Secret, Access::Write);
-                    let failure = error.failure(&format!("get the public key of {target}"), &needs);
-                    let outcome = StepOutcome::Failed { code: failure.code, message: failure.to_string() };
+                    let outcome = failed(&error, || error.failure(&format!("get the public key of {target}"), &needs));
                     let hit = puts.iter().filter(|task| task.target == target && task.step.kind == EntryKind::Secret);
                     done.outcomes.extend(hit.map(|task| (task.place, outcome.clone())));
                 }
@@ -257,7 +255,7 @@ impl Work<'_> {
                         unsaved = 0;
                         saving = book.as_ref().filter(|book| !book.closed).map(|book| {
                             let (found, ours) = (book.found.clone(), book.ours.clone());
-                            Box::pin(async move { (self.store(&found, &ours).await, ours) })
+                            Box::pin(async move { (self.store(&self.client, &found, &ours, None).await, ours) })
                         });
                     }
                 }
@@ -327,6 +325,7 @@ impl Work<'_> {
     fn outcome(&self, task: Task<'_>, result: Result<Option<Timestamp>, GitHubError>) -> StepOutcome {
         match result {
             Ok(_) => StepOutcome::Applied,
+            Err(GitHubError { problem: github_error::Problem::Stopped, .. }) => StepOutcome::NotTried,
             Err(error) => {
                 let needs = needed(task.target, task.step.kind, Access::Write);
                 let failure = error.failure("write it", &needs);
@@ -338,149 +337,4 @@ impl Work<'_> {
             }
         }
     }
-
-    /// Puts an accepted write into the ledger; its `updated_at` is read back later.
-    fn record(&self, task: Task<'_>, written_at: Option<Timestamp>, ledger: &mut Ledger) {
-        let Task { target, step, .. } = task;
-        let id = EntryKey { app: target.app, kind: step.kind, name: step.name.clone() };
-        let value = self.prepared.values.desired.value(step.kind, &step.name, &step.group);
-        let key: Option<&FingerprintKey> = self.prepared.values.key.as_ref();
-        let (Some(value), Some(key), true) = (value, key, step.action != Action::Delete) else {
-            ledger.entries.remove(&id);
-            return;
-        };
-        let written_at = written_at.unwrap_or(self.prepared.settings.now);
-        let fingerprint = value.fingerprint(key, &step.name);
-        let same_value = ledger.entries.get(&id).filter(|known| known.fingerprint == fingerprint);
-        let delivery = self.seen.targets.iter().find(|seen| seen.delivery.target == *target);
-        let asked = delivery.and_then(|seen| seen.delivery.exposure.as_ref());
-        // What was there before the ledger may hold the same value: rotation must not take it for a young one.
-        let found = match step.reason {
-            Reason::NeverSynced => step.observed.as_ref().and_then(|date| date.parse().ok()),
-            _ => None,
-        };
-        let entry = Entry {
-            changed_at: same_value.map(|known| known.changed_at).or(found).unwrap_or(written_at),
-            fingerprint,
-            updated_at: None,
-            written_at,
-            group: step.group.clone(),
-            environment: self.prepared.settings.environment.clone(),
-            gone_since: None,
-            exposure: asked.map(crate::rules::plan::Exposure::token),
-        };
-        ledger.entries.insert(id, entry);
-    }
-
-    fn mark_gone(&self, tasks: &[Task<'_>], book: &mut Book) {
-        for task in tasks {
-            let id = EntryKey { app: task.target.app, kind: task.step.kind, name: task.step.name.clone() };
-            let Some(entry) = book.ours.entries.get_mut(&id) else { continue };
-            let gone_since = match (task.step.mark_gone, task.step.reason) {
-                (true, _) => Some(self.prepared.settings.now),
-                (false, Reason::RemovedFromDefinition) => entry.gone_since,
-                (false, _) => None,
-            };
-            if entry.gone_since != gone_since {
-                entry.gone_since = gone_since;
-                book.changed = true;
-            }
-        }
-    }
-
-    /// Reads GitHub's dates back for what has none yet: this run's writes, and those of a run that was cut.
-    async fn settle(&self, tasks: &[Task<'_>], book: &mut Book, done: &mut ScopeDone) {
-        let applied: Vec<(usize, usize)> = done
-            .outcomes
-            .iter()
-            .filter(|(_, outcome)| *outcome == StepOutcome::Applied)
-            .map(|(place, _)| *place)
-            .collect();
-        let mut stores: BTreeMap<(&Target, EntryKind), Vec<&Task<'_>>> = BTreeMap::new();
-        for task in tasks {
-            let id = EntryKey { app: task.target.app, kind: task.step.kind, name: task.step.name.clone() };
-            let Some(entry) = book.ours.entries.get_mut(&id) else { continue };
-            if applied.contains(&task.place) {
-                stores.entry((task.target, task.step.kind)).or_default().push(task);
-            } else if let (None, Action::Keep, Some(observed)) =
-                (&entry.updated_at, task.step.action, &task.step.observed)
-                && entry.is_what_github_lists(observed)
-            {
-                // The plan saw that GitHub still holds what the cut run wrote.
-                entry.updated_at = Some(observed.clone());
-                book.changed = true;
-            }
-        }
-        let looks = stores
-            .into_iter()
-            .map(|((target, kind), tasks)| async move { (kind, tasks, self.client.list_entries(target, kind).await) });
-        for (kind, tasks, listing) in futures_util::future::join_all(looks).await {
-            match listing {
-                Ok(listing) => {
-                    for task in tasks {
-                        let id = EntryKey { app: task.target.app, kind, name: task.step.name.clone() };
-                        let listed = listing.entries.get(&task.step.name);
-                        if let (Some(entry), Some(listed)) = (book.ours.entries.get_mut(&id), listed)
-                            && entry.is_what_github_lists(&listed.updated_at)
-                        {
-                            entry.updated_at = Some(listed.updated_at.clone());
-                            book.changed = true;
-                        }
-                    }
-                }
-                Err(error) => done.problems.push(
-                    Problem::warning(
-                        "dates-unread",
-                        format!("GitHub's dates could not be read back: {}", error.problem),
-                    )
-                    .hint("the next run reads them"),
-                ),
-            }
-        }
-    }
-
-    async fn save(&self, book: &mut Book, done: &mut ScopeDone) {
-        if book.changed && !book.closed {
-            let snapshot = book.ours.clone();
-            let result = self.store(&book.found, &snapshot).await;
-            self.saved(book, &snapshot, result, done, Moment::Last);
-        }
-    }
-
-    async fn store(&self, found: &Found, ours: &Ledger) -> Result<Found, LedgerTrouble> {
-        ledger::save(&self.client, &self.prepared.ledger, &self.seen.scope, found, ours).await
-    }
-
-    /// Takes over what is stored now; `ours` may have gone on since `snapshot`.
-    fn saved(
-        &self,
-        book: &mut Book,
-        snapshot: &Ledger,
-        result: Result<Found, LedgerTrouble>,
-        done: &mut ScopeDone,
-        moment: Moment,
-    ) {
-        match result {
-            Ok(found) => {
-                book.changed = book.ours != *snapshot;
-                book.ours = Ledger::merged_over(&found.ledger, snapshot, &book.ours);
-                book.found = found;
-            }
-            // The next save has it all again.
-            Err(trouble) if moment == Moment::Between && trouble.may_pass() => book.changed = true,
-            Err(trouble) => {
-                book.closed = true;
-                done.problems.push(unsaved(&self.seen.scope, &trouble));
-            }
-        }
-    }
-}
-
-fn unsaved(scope: &Scope, trouble: &LedgerTrouble) -> Problem {
-    let message =
-        format!("the ledger of {scope} could not be saved, so the next run writes these secrets again: {trouble}");
-    let target = Target { scope: scope.clone(), app: App::Actions };
-    let needs = needed(&target, EntryKind::Variable, Access::Write);
-    Problem::warning("ledger-unsaved", message)
-        .hint(format!("give the token {needs}, or keep the ledger with --ledger file:DIR"))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use super::context::Context;
 use crate::base::error::{Outcome, Problem};
@@ -36,7 +35,7 @@ pub fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &Ste
         ..Entry::of("step")
     };
     log.append(&entry).map_err(|failure| {
-        context.stop.store(true, Ordering::Relaxed);
+        context.github.stop().ask();
         Problem::error(failure.code, failure.to_string())
     })
 }

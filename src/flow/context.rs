@@ -1,7 +1,5 @@
 //! What a command is given: the services, and the way to tell what is happening.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::io::audit::AuditLog;
 use crate::io::github_access::GitHubAccess;
 use crate::rules::plan::Target;
@@ -18,16 +16,15 @@ pub enum Event<'a> {
 /// The services of a run.
 pub struct Context<'a> {
     pub github: &'a GitHubAccess,
-    /// Set when the user interrupts: no further step is begun, and what was done is recorded.
-    pub stop: &'a AtomicBool,
     pub tell: &'a (dyn Fn(Event<'_>) + Sync),
     /// Takes a line for every step that writes; none while nothing is written.
     pub audit: Option<&'a AuditLog>,
 }
 
 impl Context<'_> {
+    /// Whether the user interrupted: no further step is begun, and what was done is recorded.
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.github.stop().is_asked()
     }
 }

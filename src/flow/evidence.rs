@@ -139,10 +139,11 @@ async fn observe(ask: &Ask<'_>, stack: &str, evidence: &mut Evidence) -> Outcome
     let looking = Look {
         github: ask.github,
         ledger: ask.ledger,
-        has_key: true,
+        read_ledger: true,
         kinds: &kinds,
         create_environments: false,
         variables_may_be_denied: false,
+        will_write: false,
     };
     for scope in look(&looking, deliveries.list).await? {
         evidence.unseen.extend(scope.warnings.iter().map(|warning| format!("{}: {}", scope.scope, warning.message)));

@@ -220,10 +220,11 @@ async fn seen(github: &GitHubAccess, asked: &Asked, kinds: &BTreeSet<EntryKind>)
     let looking = Look {
         github,
         ledger: &LedgerPlace::Nowhere,
-        has_key: false,
+        read_ledger: false,
         kinds,
         create_environments: false,
         variables_may_be_denied: false,
+        will_write: false,
     };
     look(&looking, deliveries.list).await
 }

@@ -76,10 +76,11 @@ pub(super) async fn see(
     let looking = Look {
         github: deliveries.github,
         ledger: deliveries.ledger,
-        has_key: values.key.is_some(),
+        read_ledger: values.key.is_some(),
         kinds: &kinds,
         create_environments: false,
         variables_may_be_denied: false,
+        will_write: false,
     };
     look(&looking, found.list).await
 }

@@ -13,6 +13,7 @@ pub mod import;
 pub mod init;
 pub mod list;
 pub mod observe;
+pub mod planning;
 pub mod rotation;
 pub mod sync;
 pub mod targets;

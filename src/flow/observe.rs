@@ -1,12 +1,14 @@
-//! Looks at what GitHub holds: listings and ledgers of every scope, side by side.
+//! Looks at what GitHub holds: listings and ledgers of every scope, side by side, some scopes at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::{join_all, try_join_all};
+use futures_util::stream::{self, Stream, StreamExt};
 
 use super::targets::Delivery;
 use crate::base::error::{Failure, FailureKind, Outcome, Problem};
+use crate::base::secret::SealingKey;
 use crate::base::target::{EntryKind, Scope};
 use crate::io::github::GitHub;
 use crate::io::github_access::GitHubAccess;
@@ -33,40 +35,90 @@ pub struct SeenScope {
 pub struct SeenTarget {
     pub delivery: Delivery,
     pub observed: Observed,
+    /// Where it was fetched early: no ledger is there, so a run that writes at all writes here.
+    pub sealing_key: Option<Arc<SealingKey>>,
 }
+
+/// A scope whose ledger may be in trouble: that matters only to who needs a ledger.
+pub struct Sighting {
+    scope: SeenScope,
+    ledger: Outcome<LoadedLedger>,
+}
+
+/// The ledger, and warnings about it.
+type LoadedLedger = (Option<Found>, Vec<Problem>);
+
+/// Scopes that are looked at, or written to, at once; requests have their own, tighter limit.
+pub const SCOPES_AT_ONCE: usize = 32;
 
 /// What must be looked at.
 pub struct Look<'a> {
     pub github: &'a GitHubAccess,
     pub ledger: &'a LedgerPlace,
-    /// Without a key the ledger cannot be compared with, so it is not read.
-    pub has_key: bool,
+    /// Whether the ledger is of use: without a key it cannot be compared with.
+    pub read_ledger: bool,
     /// Kinds that the plan is about.
     pub kinds: &'a BTreeSet<EntryKind>,
     pub create_environments: bool,
     /// No variable is to be delivered: they are looked at only to delete some, which can be done without.
     pub variables_may_be_denied: bool,
+    /// The run is to write: public keys that it will need for certain are fetched at once.
+    pub will_write: bool,
 }
 
-/// Looks at all deliveries, scope by scope; requests run side by side inside the client's limits.
+/// Looks at all deliveries. For who needs everything at once.
 ///
 /// # Errors
 /// All failures together: a plan is made from everything or not at all.
 pub async fn look(look: &Look<'_>, deliveries: Vec<Delivery>) -> Outcome<Vec<SeenScope>> {
-    let mut by_scope: BTreeMap<Scope, Vec<Delivery>> = BTreeMap::new();
-    for delivery in deliveries {
-        by_scope.entry(delivery.target.scope.clone()).or_default().push(delivery);
-    }
     let mut seen = Vec::new();
     let mut failures = Vec::new();
-    for result in join_all(by_scope.into_iter().map(|(scope, deliveries)| one(look, scope, deliveries))).await {
-        match result {
+    let mut sightings = std::pin::pin!(sightings(look, deliveries));
+    while let Some(sighting) = sightings.next().await {
+        match sighting.and_then(Sighting::with_ledger) {
             Ok(scope) => seen.push(scope),
             Err(failure) => failures.push(failure),
         }
     }
+    none_failed(failures).map(|()| seen)
+}
+
+/// Looks at all deliveries, scope by scope in their order; requests run side by side inside the client's limits.
+pub fn sightings<'a>(look: &'a Look<'a>, deliveries: Vec<Delivery>) -> impl Stream<Item = Outcome<Sighting>> + use<'a> {
+    let mut by_scope: BTreeMap<Scope, Vec<Delivery>> = BTreeMap::new();
+    for delivery in deliveries {
+        by_scope.entry(delivery.target.scope.clone()).or_default().push(delivery);
+    }
+    stream::iter(by_scope).map(move |(scope, deliveries)| one(look, scope, deliveries)).buffered(SCOPES_AT_ONCE)
+}
+
+impl Sighting {
+    /// # Errors
+    /// When the ledger cannot be trusted.
+    pub fn with_ledger(self) -> Outcome<SeenScope> {
+        let (ledger, warnings) = self.ledger?;
+        let own = ledger.as_ref().map_or(0, Found::variables);
+        let mut scope = SeenScope { ledger, warnings, ..self.scope };
+        for target in &mut scope.targets {
+            target.observed.ledger_variables = own;
+        }
+        Ok(scope)
+    }
+
+    /// Whatever the ledger is like.
+    #[must_use]
+    pub fn without_ledger(self) -> SeenScope {
+        self.scope
+    }
+}
+
+/// All failures of the scopes as one.
+///
+/// # Errors
+/// That, when there is any.
+pub fn none_failed(mut failures: Vec<Failure>) -> Outcome<()> {
     match failures.pop() {
-        None => Ok(seen),
+        None => Ok(()),
         Some(only) if failures.is_empty() => Err(only),
         Some(last) => Err(together(failures, last)),
     }
@@ -95,10 +147,10 @@ fn together(failures: Vec<Failure>, last: Failure) -> Failure {
     failure.problems(problems)
 }
 
-async fn one(look: &Look<'_>, scope: Scope, deliveries: Vec<Delivery>) -> Outcome<SeenScope> {
+async fn one(look: &Look<'_>, scope: Scope, deliveries: Vec<Delivery>) -> Outcome<Sighting> {
     let client = look.github.client(&scope).await?;
     let listings = try_join_all(deliveries.iter().map(|delivery| list(look, &client, &delivery.target)));
-    let (listings, ledger) = futures_util::future::join(listings, load_ledger(look, &client, &scope)).await;
+    let (listings, mut ledger) = futures_util::future::join(listings, load_ledger(look, &client, &scope)).await;
     let mut create_environment = false;
     let listings = match listings {
         Ok(listings) => listings,
@@ -107,17 +159,26 @@ async fn one(look: &Look<'_>, scope: Scope, deliveries: Vec<Delivery>) -> Outcom
             if !create_environment {
                 return Err(explain(&client, &target, kind, &error).await);
             }
+            ledger = Ok((look.read_ledger.then(Found::default), Vec::new()));
             deliveries.iter().map(|_| complete_and_empty(look.kinds)).collect()
         }
     };
-    let (ledger, warnings) = if create_environment { (look.has_key.then(Found::default), Vec::new()) } else { ledger? };
-    let own = ledger.as_ref().map_or(0, Found::variables);
-    let targets = deliveries
-        .into_iter()
-        .zip(listings)
-        .map(|(delivery, observed)| SeenTarget { delivery, observed: Observed { ledger_variables: own, ..observed } })
-        .collect();
-    Ok(SeenScope { scope, client, ledger, targets, create_environment, warnings })
+    let starts_anew = match &ledger {
+        Ok((found, _)) => found.as_ref().is_none_or(|found| found.variables() == 0),
+        Err(_) => false,
+    };
+    let early = look.will_write && starts_anew && !create_environment;
+    let keys = deliveries.iter().map(|delivery| {
+        let (client, target) = (&client, &delivery.target);
+        // Where this fails, the write tries again and tells why.
+        async move { if early { client.sealing_key(target).await.ok().map(Arc::new) } else { None } }
+    });
+    let keys = join_all(keys).await;
+    let targets = deliveries.into_iter().zip(listings).zip(keys);
+    let targets =
+        targets.map(|((delivery, observed), sealing_key)| SeenTarget { delivery, observed, sealing_key }).collect();
+    let scope = SeenScope { scope, client, ledger: None, targets, create_environment, warnings: Vec::new() };
+    Ok(Sighting { scope, ledger })
 }
 
 fn complete_and_empty(kinds: &BTreeSet<EntryKind>) -> Observed {
@@ -146,8 +207,8 @@ async fn list(look: &Look<'_>, client: &GitHub, target: &Target) -> Result<Obser
 }
 
 /// The ledger and warnings about it. Without permission to read it the run goes on without.
-async fn load_ledger(look: &Look<'_>, client: &GitHub, scope: &Scope) -> Outcome<(Option<Found>, Vec<Problem>)> {
-    if !look.has_key {
+async fn load_ledger(look: &Look<'_>, client: &GitHub, scope: &Scope) -> Outcome<LoadedLedger> {
+    if !look.read_ledger {
         return Ok((None, Vec::new()));
     }
     match ledger::load(client, look.ledger, scope).await {

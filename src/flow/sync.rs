@@ -1,12 +1,16 @@
 //! `plan` and `sync`: the same plan from the same facts (design §6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use futures_util::StreamExt;
+use futures_util::future::try_join;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::observe::{Look, SeenScope, look};
-use super::targets::{Asked, Delivery, resolve};
+use super::observe::{Look, SeenScope, sightings};
+use super::planning::{Planned, Planning};
+use super::targets::{Asked, resolve};
 use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::secret::{FingerprintKey, Token};
 use crate::base::target::EntryKind;
@@ -18,10 +22,9 @@ use crate::rules::cost;
 use crate::rules::definition::{Definition, Environment};
 use crate::rules::desired::Desired;
 use crate::rules::digest::{Fingerprints, StoredStep, digest, moved};
-use crate::rules::plan::{Action, Plan, PlanSource, Prune, Reason, Settings, Step, TargetPlan, Wanted};
-use crate::rules::policy;
+use crate::rules::plan::{Action, Plan, PlanSource, Prune, Settings, Target};
 use crate::rules::precedence::{self, Occupied};
-use crate::rules::steps::{TargetFacts, blow_the_delete_fuse, decide, needs_repositories};
+use crate::rules::steps::blow_the_delete_fuse;
 
 /// What a run was asked to do.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct Request {
     pub allow_widening: bool,
     pub create_environments: bool,
     pub ledger: LedgerPlace,
+    /// The plan will be carried out, unless it is refused.
+    pub will_write: bool,
     pub now: Timestamp,
 }
 
@@ -47,6 +52,7 @@ pub struct Values {
 pub struct Prepared {
     pub plan: Plan,
     pub values: Values,
+    /// Those that have something to write or to note; the others were let go.
     pub scopes: Vec<SeenScope>,
     pub settings: Settings,
     pub ledger: LedgerPlace,
@@ -123,69 +129,78 @@ fn fingerprint_key(values: &Value, path: &str, warnings: &mut Vec<Problem>) -> O
     None
 }
 
-/// Makes the plan: resolves the targets, looks at GitHub, decides.
+/// Makes the plan: resolves the targets, looks at GitHub while `values` are still on their way, decides.
 ///
 /// # Errors
-/// Everything that makes a plan impossible; nothing was written.
+/// Everything that makes a plan impossible, the failure of `values` first; nothing was written.
 pub async fn prepare(
     context: &Context<'_>,
     definition: &Definition,
     stack: &Environment,
-    values: Values,
+    values: impl Future<Output = Outcome<Values>>,
     request: &Request,
 ) -> Outcome<Prepared> {
     check_groups(definition, stack, &request.groups)?;
-    let deliveries = resolve(definition, &stack.name, &request.asked, context.github).await?;
-    let settings = Settings {
-        environment: stack.esc.to_string(),
-        prune: request.prune,
-        allow_widening: request.allow_widening,
-        groups: (!request.groups.is_empty()).then(|| request.groups.clone()),
-        key_id: values.key.as_ref().map(FingerprintKey::id),
-        now: request.now,
-    };
-    let mut kinds: BTreeSet<EntryKind> = values.desired.candidates.iter().map(|candidate| candidate.kind).collect();
-    kinds.insert(EntryKind::Secret);
-    let variables_may_be_denied = !kinds.contains(&EntryKind::Variable);
-    if request.prune.enabled {
+    let delivers_variables = definition.delivers_variables(&stack.name);
+    let mut kinds = BTreeSet::from([EntryKind::Secret]);
+    if delivers_variables || request.prune.enabled {
         kinds.insert(EntryKind::Variable);
     }
-    let has_key = values.key.is_some() && request.ledger != LedgerPlace::Nowhere;
     let looking = Look {
         github: context.github,
         ledger: &request.ledger,
-        has_key,
+        read_ledger: request.ledger != LedgerPlace::Nowhere,
         kinds: &kinds,
         create_environments: request.create_environments,
-        variables_may_be_denied,
+        variables_may_be_denied: !delivers_variables,
+        will_write: request.will_write,
     };
-    let mut scopes = look(&looking, deliveries.list).await?;
-    let mut warnings = values.desired.warnings.clone();
-    let mut targets = Vec::new();
-    for scope in &mut scopes {
-        warnings.append(&mut scope.warnings);
-        targets.extend(decide_scope(definition, stack, &values, &settings, scope, &mut warnings).await?);
-    }
+    let (to_decide, mut seen) = mpsc::unbounded_channel();
+    let look = async move {
+        let deliveries = resolve(definition, &stack.name, &request.asked, context.github).await?;
+        let mut sightings = std::pin::pin!(sightings(&looking, deliveries.list));
+        while let Some(sighting) = sightings.next().await {
+            if to_decide.send(sighting).is_err() {
+                break;
+            }
+        }
+        Ok(deliveries.skipped)
+    };
+    let decide = async {
+        let values = values.await?;
+        let mut planning = Planning::new(definition, stack, &values, request);
+        while let Some(sighting) = seen.recv().await {
+            planning.add(sighting).await?;
+        }
+        let planned = planning.end()?;
+        Ok::<_, Failure>((values, planned))
+    };
+    // A failure of ESC ends the look at GitHub; one of GitHub waits for ESC.
+    let ((values, planned), skipped) = try_join(decide, async { Ok(look.await) }).await?;
+    let skipped = skipped?;
+    let Planned { mut targets, scopes, settings, mut warnings, foreign, has_ledger } = planned;
     blow_the_delete_fuse(&mut targets, settings.prune.max_delete);
-    if let (Some(id), true) = (&settings.key_id, has_key) {
-        warnings.extend(other_key(&scopes, &targets, id));
-    }
-    warnings.extend(precedence::warnings(&occupied(&scopes, &targets)));
-    if request.prune.enabled {
-        warnings.extend(scopes.iter().filter(|scope| scope.ledger.is_none()).map(|scope| {
-            let message = format!("nothing of {} is deleted: no ledger proves what this tool wrote there", scope.scope);
-            Problem::warning("prune-without-ledger", message)
-        }));
+    if precedence::matters(targets.iter().map(|plan| &plan.target.scope)) {
+        let occupied: Vec<Occupied<'_>> =
+            targets.iter().zip(&foreign).map(|(plan, foreign)| Occupied::new(plan, foreign)).collect();
+        warnings.extend(precedence::warnings(&occupied));
     }
     let fingerprints = fingerprints(&values);
+    let keys: BTreeSet<&Target> = scopes
+        .iter()
+        .flat_map(|scope| &scope.targets)
+        .filter(|seen| seen.sealing_key.is_some())
+        .map(|seen| &seen.delivery.target)
+        .collect();
     let concurrency = context.github.pace_settings().concurrency as u64;
+    let reads = context.github.usage().requests;
     let plan = Plan {
         stack: stack.name.clone(),
         source: values.source.clone(),
         digest: digest(&stack.name, &values.source, &targets, &fingerprints),
-        cost: cost::estimate(&targets, context.github.usage().requests, has_key, concurrency),
+        cost: cost::estimate(&targets, reads, &|target| keys.contains(target), has_ledger, concurrency),
         targets,
-        skipped: deliveries.skipped,
+        skipped,
         warnings,
     };
     Ok(Prepared { plan, values, scopes, settings, ledger: request.ledger.clone() })
@@ -205,91 +220,6 @@ pub fn check_groups(definition: &Definition, stack: &Environment, groups: &BTree
     }
 }
 
-async fn decide_scope(
-    definition: &Definition,
-    stack: &Environment,
-    values: &Values,
-    settings: &Settings,
-    scope: &SeenScope,
-    warnings: &mut Vec<Problem>,
-) -> Outcome<Vec<TargetPlan>> {
-    let mut plans = Vec::new();
-    for seen in &scope.targets {
-        let delivery = &seen.delivery;
-        let groups = |group: &str| {
-            settings.groups.as_ref().is_none_or(|groups| groups.contains(group))
-                && delivery.groups.as_ref().is_none_or(|groups| groups.contains(group))
-        };
-        let denied = |group: &str| denial(definition, group, &stack.name, delivery);
-        let (mut wanted, shared) = values.desired.wanted(&groups, &denied, values.key.as_ref());
-        for problem in shared {
-            if !warnings.contains(&problem) {
-                warnings.push(problem);
-            }
-        }
-        if !delivery.target.app.has_variables() {
-            warnings.extend(undelivered_variables(scope, delivery, &wanted));
-            wanted.retain(|wanted| wanted.kind == EntryKind::Secret);
-        }
-        let facts = TargetFacts {
-            target: &delivery.target,
-            wanted: &wanted,
-            optional: &values.desired.optional,
-            empty_groups: &values.desired.empty_groups,
-            observed: &seen.observed,
-            ledger: scope.ledger.as_ref().map(|found| &found.ledger),
-            exposure: delivery.exposure.as_ref(),
-        };
-        let mut observed = seen.observed.clone();
-        for (kind, name) in needs_repositories(&facts) {
-            let ids = scope.client.selected_repositories(&delivery.target, kind, &name).await.map_err(|error| {
-                let doing = format!("look at who may see `{name}` of {}", delivery.target);
-                error.failure(&doing, "organization permission `Secrets`: read")
-            })?;
-            if let Some(listed) = observed.entries.get_mut(&(kind, name)) {
-                listed.repositories = Some(ids);
-            }
-        }
-        plans.push(decide(&TargetFacts { observed: &observed, ..facts }, settings));
-    }
-    Ok(plans)
-}
-
-/// A warning when variables reach no store of a scope, because none of its apps has variables.
-fn undelivered_variables(scope: &SeenScope, delivery: &Delivery, wanted: &[Wanted]) -> Option<Problem> {
-    let elsewhere = scope.targets.iter().any(|seen| seen.delivery.target.app.has_variables());
-    let names: Vec<&str> =
-        wanted.iter().filter(|wanted| wanted.kind == EntryKind::Variable).map(|wanted| wanted.name.as_str()).collect();
-    (!elsewhere && !names.is_empty()).then(|| {
-        let (names, target) = (names.join("`, `"), &delivery.target);
-        Problem::warning("variable-app", format!("{target} has no variables, so `{names}` is not delivered there"))
-    })
-}
-
-/// Why no policy lets a group of a stack be delivered; none when one does, or when there are no policies.
-fn denial(definition: &Definition, group: &str, stack: &str, delivery: &Delivery) -> Option<String> {
-    let decision = policy::decide_destination(definition, group, stack, &delivery.reader);
-    let scope = &delivery.target.scope;
-    (!decision.allowed).then(|| format!("no access policy grants group `{group}` of stack `{stack}` to {scope}"))
-}
-
-fn other_key(scopes: &[SeenScope], targets: &[TargetPlan], id: &str) -> Option<Problem> {
-    let other = scopes.iter().find(|scope| {
-        let changed = |step: &Step| step.action == Action::Update && step.reason == Reason::ValueChanged;
-        let rewrites =
-            targets.iter().any(|target| target.target.scope == scope.scope && target.steps.iter().any(changed));
-        let known = scope.ledger.as_ref().and_then(|found| found.ledger.key_id.as_deref());
-        rewrites && known.is_some_and(|known| known != id)
-    })?;
-    Some(Problem::warning(
-        "fingerprint-key-changed",
-        format!(
-            "the ledger of {} was made with another fingerprint key, so its secrets are written once more",
-            other.scope
-        ),
-    ))
-}
-
 fn fingerprints(values: &Values) -> Fingerprints {
     let Some(key) = &values.key else { return Fingerprints::new() };
     let candidates = values.desired.candidates.iter();
@@ -300,13 +230,6 @@ fn fingerprints(values: &Values) -> Fingerprints {
             Some((id, value.fingerprint(key, &candidate.name)))
         })
         .collect()
-}
-
-/// Which names each store will hold after the run, and which of them this run does not write.
-fn occupied<'a>(scopes: &'a [SeenScope], targets: &'a [TargetPlan]) -> Vec<Occupied<'a>> {
-    let seen = scopes.iter().flat_map(|scope| &scope.targets);
-    let by_target: BTreeMap<_, _> = seen.map(|seen| (&seen.delivery.target, &seen.observed)).collect();
-    targets.iter().filter_map(|plan| Some(Occupied::new(plan, by_target.get(&plan.target)?))).collect()
 }
 
 /// The failure of a plan that holds a refusal: nothing of it is written.

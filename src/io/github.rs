@@ -4,6 +4,7 @@
 //! own are not fit for writing secrets (listings without pages, retries that ignore `retry-after`). Paths are
 //! built by the siblings `github_secrets`, `github_variables` and `github_inventory`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::github_error::{GitHubError, Problem};
-use super::pace::Pace;
+use super::pace::{NotAdmitted, Pace};
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::Token;
 use crate::rules::cost::{READ_POINTS, WRITE_POINTS};
@@ -47,6 +48,10 @@ pub struct GitHub {
     octocrab: Octocrab,
     base: String,
     pace: Arc<Pace>,
+    /// What the installation of a GitHub App was granted.
+    permissions: Option<BTreeMap<String, String>>,
+    /// Past the pace, each request once.
+    last_words: bool,
 }
 
 /// A successful answer.
@@ -95,7 +100,31 @@ impl GitHub {
             .base_uri(base.as_str())
             .and_then(|builder| builder.personal_token(token.reveal().to_owned()).build_with_reqwest(http))
             .map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { octocrab, base, pace })
+        Ok(Self { octocrab, base, pace, permissions: None, last_words: false })
+    }
+
+    /// The same, knowing what its token was granted.
+    #[must_use]
+    pub fn granted(self, permissions: BTreeMap<String, String>) -> Self {
+        Self { permissions: Some(permissions), ..self }
+    }
+
+    /// What the installation of a GitHub App was granted; none for other tokens.
+    #[must_use]
+    pub fn permissions(&self) -> Option<&BTreeMap<String, String>> {
+        self.permissions.as_ref()
+    }
+
+    /// The client for what an interrupted run still has to say: it waits for no limit and tries once.
+    #[must_use]
+    pub fn last_words(&self) -> Self {
+        Self {
+            octocrab: self.octocrab.clone(),
+            base: self.base.clone(),
+            pace: Arc::clone(&self.pace),
+            permissions: self.permissions.clone(),
+            last_words: true,
+        }
     }
 
     /// The URL of the API, without a trailing slash.
@@ -128,11 +157,15 @@ impl GitHub {
     pub async fn send(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Answer, GitHubError> {
         let cost = if method == Method::GET { READ_POINTS } else { WRITE_POINTS };
         let error = |problem| GitHubError::new(&method, path, problem);
+        if self.last_words {
+            let _permit = self.pace.admit_last(cost).await;
+            return self.attempt(&method, path, body).await.map_err(error);
+        }
         // A POST is not repeated after a failure on the way: it may have arrived.
         let mut waits = if method == Method::POST { [].iter() } else { BACK_OFF.iter() };
         let mut secondary_waits = 0;
         loop {
-            let permit = self.pace.admit(cost).await.map_err(|cause| error(Problem::Patience(cause)))?;
+            let permit = self.pace.admit(cost).await.map_err(|cause| error(cause.into()))?;
             let result = self.attempt(&method, path, body).await;
             drop(permit);
             let problem = match result {
@@ -149,8 +182,12 @@ impl GitHub {
                     }
                 }
                 Problem::Server { .. } | Problem::Transport { .. } | Problem::Malformed { .. } => match waits.next() {
-                    Some(wait) if self.pace.back_off(*wait).await.is_ok() => {}
-                    _ => return Err(error(problem)),
+                    Some(wait) => match self.pace.back_off(*wait).await {
+                        Ok(()) => {}
+                        Err(NotAdmitted::Stopped) => return Err(error(Problem::Stopped)),
+                        Err(NotAdmitted::OutOfPatience(_)) => return Err(error(problem)),
+                    },
+                    None => return Err(error(problem)),
                 },
                 _ => return Err(error(problem)),
             }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::github::GitHub;
 use super::github_app::{AppCredentials, installation_token};
 use super::pace::{Pace, PaceSettings};
+use super::stop::Stop;
 use crate::base::error::Outcome;
 use crate::base::secret::Token;
 use crate::base::target::Scope;
@@ -72,6 +73,12 @@ impl GitHubAccess {
         self.pace.settings()
     }
 
+    /// Ends what waits for GitHub, and keeps all but last words from being sent.
+    #[must_use]
+    pub fn stop(&self) -> &Stop {
+        self.pace.stop()
+    }
+
     /// The client for a scope.
     ///
     /// # Errors
@@ -90,16 +97,18 @@ impl GitHubAccess {
         {
             return Ok(Arc::clone(client));
         }
-        let token = match &self.credential {
-            Credential::Token(token) => token.clone(),
+        let new = |token: &Token| GitHub::new(self.http.clone(), &self.url, token, Arc::clone(&self.pace));
+        let client = match &self.credential {
+            Credential::Token(token) => new(token)?,
             Credential::App(app) => {
                 let (wall, monotonic) = self.started;
                 let elapsed = jiff::SignedDuration::try_from(monotonic.elapsed()).unwrap_or_default();
                 let now = wall.checked_add(elapsed).unwrap_or(wall);
-                installation_token(self.http.clone(), &self.url, app, scope, now).await?
+                let minted = installation_token(self.http.clone(), &self.url, app, scope, now).await?;
+                new(&minted.token)?.granted(minted.permissions)
             }
         };
-        let client = Arc::new(GitHub::new(self.http.clone(), &self.url, &token, Arc::clone(&self.pace))?);
+        let client = Arc::new(client);
         clients.insert(owner, (Arc::clone(&client), Instant::now()));
         Ok(client)
     }

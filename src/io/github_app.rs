@@ -2,6 +2,8 @@
 //!
 //! ring signs, which the TLS stack brings along: octocrab's own JWT support would add a second crypto provider.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
@@ -54,6 +56,13 @@ fn jwt(credentials: &AppCredentials, now: Timestamp) -> Outcome<Token> {
     Token::new(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))).map_err(|error| wrong(&error.to_string()))
 }
 
+/// A token, and what it may do.
+pub struct InstallationToken {
+    pub token: Token,
+    /// GitHub's name of a permission to `read`, `write` or `admin`.
+    pub permissions: BTreeMap<String, String>,
+}
+
 /// Exchanges the App's key for an installation token of the owner of `scope`.
 ///
 /// # Errors
@@ -64,7 +73,7 @@ pub async fn installation_token(
     credentials: &AppCredentials,
     scope: &Scope,
     now: Timestamp,
-) -> Outcome<Token> {
+) -> Outcome<InstallationToken> {
     #[derive(Deserialize)]
     struct Installation {
         id: u64,
@@ -72,6 +81,8 @@ pub async fn installation_token(
     #[derive(Deserialize)]
     struct Minted {
         token: String,
+        #[serde(default)]
+        permissions: BTreeMap<String, String>,
     }
     let github =
         GitHub::new(http, url, &jwt(credentials, now)?, std::sync::Arc::new(Pace::new(PaceSettings::default())))?;
@@ -100,9 +111,10 @@ pub async fn installation_token(
             answer.json().map_err(|problem| super::github_error::GitHubError::new(&Method::POST, &path, problem))
         })
         .map_err(|error| error.failure(&format!("get a token of GitHub App {id}"), "the App's own key"))?;
-    Token::new(&minted.token).map_err(|error| {
+    let token = Token::new(&minted.token).map_err(|error| {
         Failure::auth("github-app-token", "GitHub gave an installation token that cannot be used").cause(error)
-    })
+    })?;
+    Ok(InstallationToken { token, permissions: minted.permissions })
 }
 
 fn unreachable_scope() -> Failure {

@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
 use super::github::{date, header};
-use super::pace::OutOfPatience;
+use super::pace::{NotAdmitted, OutOfPatience};
 use crate::base::error::{Failure, FailureKind};
 
 /// A request that did not succeed.
@@ -44,6 +44,8 @@ pub enum Problem {
     Transport { what: String },
     /// The run's waiting budget is spent.
     Patience(OutOfPatience),
+    /// The user interrupted the run before the request was sent, or while it waited to be sent again.
+    Stopped,
 }
 
 impl GitHubError {
@@ -61,7 +63,10 @@ impl GitHubError {
     /// Whether the way or the server failed, and not the request: another try may go well.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self.problem, Problem::Server { .. } | Problem::Transport { .. } | Problem::Malformed { .. })
+        matches!(
+            self.problem,
+            Problem::Server { .. } | Problem::Transport { .. } | Problem::Malformed { .. } | Problem::Stopped
+        )
     }
 
     /// Whether the token was refused for this request, or may be (404 hides what a token may not see).
@@ -82,6 +87,7 @@ impl GitHubError {
             Problem::Rejected { .. } => (FailureKind::Unexpected, "github-rejected"),
             Problem::Moved { .. } => (FailureKind::Unexpected, "github-moved"),
             Problem::RateLimited { .. } | Problem::Patience(_) => (FailureKind::Unexpected, "github-rate-limit"),
+            Problem::Stopped => (FailureKind::Unexpected, "interrupted"),
             Problem::Server { .. } => (FailureKind::Unexpected, "github-server"),
             Problem::Malformed { .. } => (FailureKind::Unexpected, "github-malformed"),
             Problem::Transport { .. } => (FailureKind::Unexpected, "github-unreachable"),
@@ -125,7 +131,16 @@ impl GitHubError {
             Problem::Server { .. } | Problem::Malformed { .. } => {
                 failure.hint("GitHub or a proxy before it is out of order: run again later, or check --github-url")
             }
-            Problem::Conflict { .. } | Problem::Rejected { .. } => failure,
+            Problem::Conflict { .. } | Problem::Rejected { .. } | Problem::Stopped => failure,
+        }
+    }
+}
+
+impl From<NotAdmitted> for Problem {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::OutOfPatience(cause) => Self::Patience(cause),
+            NotAdmitted::Stopped => Self::Stopped,
         }
     }
 }
@@ -218,6 +233,7 @@ impl fmt::Display for Problem {
             }
             Self::Malformed { what } => write!(f, "GitHub's answer cannot be used: {what}"),
             Self::Transport { what } => write!(f, "no answer from GitHub: {what}"),
+            Self::Stopped => f.write_str("the run was interrupted"),
             Self::Patience(cause) => write!(f, "GitHub's rate limit: {cause}"),
         }
     }

@@ -7,7 +7,7 @@
 //! **No redirect is followed.** Following would turn a `PUT` into a `GET` on 301 and 302, and replay a body
 //! with a secret at another place on 307 and 308. Who expects a redirect (a renamed repository) reads it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::base::error::{Failure, Outcome};
@@ -79,10 +79,16 @@ pub fn client(settings: HttpSettings) -> Outcome<reqwest::Client> {
 
 /// Mozilla's anchors and the machine's. One that cannot be read or parsed is left out: whatever it was to
 /// vouch for fails later with the peer's name.
-fn trust_anchors() -> rustls::RootCertStore {
-    let mut anchors = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    anchors.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    anchors
+///
+/// Reading the machine's takes milliseconds: once per process.
+fn trust_anchors() -> Arc<rustls::RootCertStore> {
+    static ANCHORS: OnceLock<Arc<rustls::RootCertStore>> = OnceLock::new();
+    let read = || {
+        let mut anchors = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        anchors.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(anchors)
+    };
+    Arc::clone(ANCHORS.get_or_init(read))
 }
 
 /// Why a request got no answer: the causes from the outside in, without its URL, which may carry a session.

@@ -1,9 +1,13 @@
 //! Where the ledger lies: an Actions variable of the scope, or a file (design §6).
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::files;
-use super::github::GitHub;
+use super::github::{GitHub, segment};
 use super::github_error::GitHubError;
 use crate::base::target::{App, EntryKind, Scope};
 use crate::rules::ledger::{Ledger, LedgerError, Side, VARIABLE, part_name};
@@ -78,14 +82,17 @@ pub async fn load(github: &GitHub, place: &LedgerPlace, scope: &Scope) -> Result
     }
 }
 
-/// One file per scope; its name says which, as far as file names can.
+/// Bytes of a file's name above which it is cut: most file systems take 255.
+const LONGEST_NAME: usize = 200;
+
+/// One file per scope, percent-encoded: no two scopes share one. Case does not tell scopes apart at GitHub.
 fn file_of(folder: &Path, scope: &Scope) -> PathBuf {
-    let name: String = scope
-        .to_string()
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' })
-        .collect();
+    let scope = scope.to_string().to_ascii_lowercase();
+    let mut name = segment(&scope);
+    if name.len() > LONGEST_NAME {
+        let digest = hex::encode(Sha256::digest(&scope));
+        name = format!("{}~{digest}", &name[..LONGEST_NAME - digest.len()]);
+    }
     folder.join(format!("{name}.ledger"))
 }
 
@@ -108,8 +115,27 @@ async fn from_variables(github: &GitHub, scope: &Scope) -> Result<Found, LedgerT
     Ok(Found { ledger: Ledger::from_parts(&parts)?, parts })
 }
 
-/// Saves `ours`, which began as `base`. Looks first whether another writer saved meanwhile; then both are
-/// merged. Answers what is stored now.
+/// How long a [`Glance`] counts: longer ago, another writer may have saved.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// What the ledger's first variable held a moment ago.
+pub struct Glance {
+    first: Option<String>,
+    at: Instant,
+}
+
+/// Looks at the ledger's first variable, beside what else a run reads before it saves; none where that is of no use.
+pub async fn glance(github: &GitHub, place: &LedgerPlace, scope: &Scope) -> Option<Glance> {
+    if *place != LedgerPlace::Variable {
+        return None;
+    }
+    let at = Instant::now();
+    let first = github.variable(&variables_of(scope), VARIABLE).await.ok()?;
+    Some(Glance { first, at })
+}
+
+/// Saves `ours`, which began as `base`. Looks first whether another writer saved meanwhile, unless a fresh
+/// `glance` tells; then both are merged. Answers what is stored now.
 ///
 /// # Errors
 /// [`LedgerTrouble`]; the old ledger is then still whole.
@@ -119,6 +145,7 @@ pub async fn save(
     scope: &Scope,
     base: &Found,
     ours: &Ledger,
+    glance: Option<Glance>,
 ) -> Result<Found, LedgerTrouble> {
     match place {
         LedgerPlace::Nowhere => Ok(base.clone()),
@@ -131,7 +158,7 @@ pub async fn save(
             files::write_private(&path, parts.join("\n").as_bytes())?;
             Ok(Found { ledger, parts })
         }
-        LedgerPlace::Variable => save_variables(github, scope, base, ours).await,
+        LedgerPlace::Variable => save_variables(github, scope, base, ours, glance).await,
     }
 }
 
@@ -149,9 +176,18 @@ fn next(base: &Found, now: Found, ours: &Ledger) -> Result<(Vec<String>, Ledger)
     Ok((ledger.to_parts(side, generation), ledger))
 }
 
-async fn save_variables(github: &GitHub, scope: &Scope, base: &Found, ours: &Ledger) -> Result<Found, LedgerTrouble> {
+async fn save_variables(
+    github: &GitHub,
+    scope: &Scope,
+    base: &Found,
+    ours: &Ledger,
+    glance: Option<Glance>,
+) -> Result<Found, LedgerTrouble> {
     let target = variables_of(scope);
-    let stored = github.variable(&target, VARIABLE).await?;
+    let stored = match glance.filter(|glance| glance.at.elapsed() < FRESH) {
+        Some(glance) => glance.first,
+        None => github.variable(&target, VARIABLE).await?,
+    };
     let moved = stored.as_ref() != base.parts.first();
     let now = if moved { from_variables(github, scope).await? } else { base.clone() };
     let before = now.parts.len();
@@ -171,4 +207,37 @@ async fn save_variables(github: &GitHub, scope: &Scope, base: &Found, ours: &Led
         }
     }
     Ok(Found { ledger, parts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str) -> Scope {
+        Scope::Environment { repository: "payready/sophia".parse().unwrap(), environment: name.into() }
+    }
+
+    #[test]
+    fn no_two_scopes_share_a_file() {
+        let name = |scope: &Scope| file_of(Path::new(""), scope).display().to_string();
+        let long = "e".repeat(250);
+        let scopes = [
+            Scope::Repository("payready/sophia".parse().unwrap()),
+            Scope::Repository("payready/sophia_environment_prod".parse().unwrap()),
+            Scope::Organization("payready".into()),
+            environment("prod/eu"),
+            environment("prod_eu"),
+            environment("prod eu"),
+            environment("prod%2Feu"),
+            environment("prod%20eu"),
+            environment(".."),
+            environment(&format!("{long}/")),
+            environment(&format!("{long}_")),
+        ];
+        let names: std::collections::BTreeSet<String> = scopes.iter().map(name).collect();
+        assert_eq!(names.len(), scopes.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 255 && !name.contains(['/', ' '])), "{names:?}");
+        assert_eq!(name(&environment("Prod/EU")), name(&environment("prod/eu")));
+        assert_eq!(name(&scopes[0]), "payready%2Fsophia.ledger");
+    }
 }

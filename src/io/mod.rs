@@ -21,3 +21,4 @@ pub mod pace;
 pub mod pulumi_login;
 pub mod recorded;
 pub mod source;
+pub mod stop;

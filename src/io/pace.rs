@@ -3,7 +3,8 @@
 //! A token bucket of 900 points refills with 15 a second (github-api.md §2.2): a burst of 180 writes goes
 //! at full concurrency, then three a second. A rate-limit answer closes one gate for all requests; after a
 //! secondary limit the refill rate halves and recovers by a tenth with every minute without another.
-//! **All waiting is charged to one budget**; when it is spent, the request fails instead of waiting.
+//! **All waiting is charged to one budget**; when it is spent, the request fails instead of waiting. All of it
+//! ends at once when the user interrupts the run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::stop::Stop;
 use crate::rules::cost::{POINTS_PER_MINUTE, Usage};
 
 /// How a client paces itself.
@@ -60,6 +62,7 @@ pub struct Pace {
     bucket: Mutex<Bucket>,
     slots: Semaphore,
     counters: Counters,
+    stop: Stop,
 }
 
 /// The waiting budget is spent.
@@ -68,6 +71,16 @@ pub struct Pace {
 pub struct OutOfPatience {
     pub needed_seconds: u64,
     pub budget_seconds: u64,
+}
+
+/// Why a request was not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    #[error(transparent)]
+    OutOfPatience(#[from] OutOfPatience),
+    /// The user interrupted the run.
+    #[error("the run was interrupted")]
+    Stopped,
 }
 
 fn full_rate() -> f64 {
@@ -97,6 +110,7 @@ impl Pace {
             bucket: Mutex::new(bucket),
             slots: Semaphore::new(settings.concurrency.max(1)),
             counters: Counters::default(),
+            stop: Stop::default(),
         }
     }
 
@@ -105,22 +119,47 @@ impl Pace {
         self.settings
     }
 
+    /// What ends all waiting.
+    #[must_use]
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
     /// Waits for a free slot and for enough points; the permit is held while the request is under way.
     ///
     /// # Errors
-    /// [`OutOfPatience`] when the waiting budget does not cover the wait.
-    pub async fn admit(&self, cost: u64) -> Result<Option<SemaphorePermit<'_>>, OutOfPatience> {
+    /// [`NotAdmitted`] when the waiting budget does not cover the wait, or the run was interrupted.
+    pub async fn admit(&self, cost: u64) -> Result<Option<SemaphorePermit<'_>>, NotAdmitted> {
         loop {
             // The semaphore is never closed; if it were, requests would go without a slot.
             let permit = self.slots.acquire().await.ok();
+            if self.stop.is_asked() {
+                return Err(NotAdmitted::Stopped);
+            }
             let wait = self.take(cost).await?;
             if wait.is_zero() {
                 self.count(cost);
                 return Ok(permit);
             }
             drop(permit);
-            self.counters.waited_ms.fetch_add(milliseconds(wait), Ordering::Relaxed);
-            tokio::time::sleep(wait).await;
+            let began = Instant::now();
+            let waited = self.wait(wait).await;
+            self.counters.waited_ms.fetch_add(milliseconds(began.elapsed()), Ordering::Relaxed);
+            waited?;
+        }
+    }
+
+    /// Waits for a slot only, past gate and bucket: for what an interrupted run still has to say.
+    pub async fn admit_last(&self, cost: u64) -> Option<SemaphorePermit<'_>> {
+        let permit = self.slots.acquire().await.ok();
+        self.count(cost);
+        permit
+    }
+
+    async fn wait(&self, wait: Duration) -> Result<(), NotAdmitted> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.stop.asked() => Err(NotAdmitted::Stopped),
         }
     }
 
@@ -194,12 +233,11 @@ impl Pace {
     /// Sleeps before another try of a failed request.
     ///
     /// # Errors
-    /// [`OutOfPatience`] when the budget does not cover the wait.
-    pub async fn back_off(&self, wait: Duration) -> Result<(), OutOfPatience> {
+    /// [`NotAdmitted`] when the budget does not cover the wait, or the run was interrupted.
+    pub async fn back_off(&self, wait: Duration) -> Result<(), NotAdmitted> {
         self.bucket.lock().await.charge(wait, self.settings.max_wait)?;
         self.counters.retries.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(wait).await;
-        Ok(())
+        self.wait(wait).await
     }
 
     #[must_use]
@@ -308,6 +346,25 @@ mod tests {
         assert!((10.0..10.2).contains(&seconds), "{seconds}");
         drop(pace.admit(5).await.unwrap());
         assert!(start.elapsed().as_secs_f64() > 10.5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupt_ends_all_waiting_and_lets_the_last_words_through() {
+        let pace = Pace::new(PaceSettings::default());
+        pace.close_gate(Duration::from_secs(600), false).await.unwrap();
+        let start = Instant::now();
+        let interrupt = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(!pace.stop().ask());
+        };
+        let (at_the_gate, backing_off, ()) =
+            tokio::join!(pace.admit(5), pace.back_off(Duration::from_secs(60)), interrupt);
+        assert_eq!(at_the_gate.unwrap_err(), NotAdmitted::Stopped);
+        assert_eq!(backing_off.unwrap_err(), NotAdmitted::Stopped);
+        assert_eq!(pace.admit(1).await.unwrap_err(), NotAdmitted::Stopped);
+        assert!(pace.admit_last(5).await.is_some());
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        assert_eq!((pace.usage().requests, pace.usage().waited_ms), (1, 1000));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value as Json, json};
 
 use super::{BOLD, DIM, RED, Report, markdown_text};
+use crate::base::text::counted;
 
 /// Where one name is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Report for ListReport {
                 None => writeln!(to, "  {DIM}{}{DIM:#}", listed.places())?,
             }
         }
-        writeln!(to, "\n{} names", self.names.len())
+        writeln!(to, "\n{}", counted(self.names.len(), "name", "names"))
     }
 
     fn json(&self) -> Json {

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::{BOLD, DIM, GREEN, JobLog, RED, Report, YELLOW};
 use crate::base::target::Scope;
+use crate::base::text::counted;
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::plan::{Action, Plan, Reason, Step, Target, TargetPlan};
 
@@ -246,17 +247,15 @@ impl SyncReport<'_> {
             None => {
                 let cost = self.plan.cost;
                 let (requests, writes, points, seconds) = (cost.requests, cost.writes, cost.points, cost.seconds);
-                format!("Cost: {requests} requests ({writes} writes, {points} points), about {seconds} s.")
+                format!("Cost: {}), about {seconds} s.", amounts(requests, writes, points))
             }
             Some(Outcomes { usage, .. }) => {
                 let waited = match (usage.waited_ms + 500) / 1000 {
                     0 => String::new(),
                     seconds => format!(", waited {seconds} s for GitHub's limits"),
                 };
-                format!(
-                    "Used: {} requests ({} writes, {} points, {} retries){waited}.",
-                    usage.requests, usage.writes, usage.points, usage.retries
-                )
+                let amounts = amounts(usage.requests, usage.writes, usage.points);
+                format!("Used: {amounts}, {}){waited}.", counted(usage.retries, "retry", "retries"))
             }
         }
     }
@@ -264,6 +263,16 @@ impl SyncReport<'_> {
     fn outcome(&self, target: usize, step: usize) -> Option<&StepOutcome> {
         self.outcomes?.steps.get(target)?.get(step)
     }
+}
+
+/// `3 requests (1 write, 7 points`, left open for what more there is to say.
+fn amounts(requests: u64, writes: u64, points: u64) -> String {
+    format!(
+        "{} ({}, {}",
+        counted(requests, "request", "requests"),
+        counted(writes, "write", "writes"),
+        counted(points, "point", "points")
+    )
 }
 
 /// Steps that say something: all but those that were fine before and are fine now.

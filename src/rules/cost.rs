@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::plan::{Action, Cost, TargetPlan};
+use super::plan::{Action, Cost, Target, TargetPlan};
 use crate::base::target::{EntryKind, Scope};
 
 /// GitHub's points per minute (github-api.md §2.2).
@@ -25,9 +25,16 @@ pub struct Usage {
     pub waited_ms: u64,
 }
 
-/// What applying `targets` costs on top of the `reads` already made for the plan.
+/// What applying `targets` costs on top of the `reads` already made for the plan; `has_key` says of which targets
+/// the public key is among them.
 #[must_use]
-pub fn estimate(targets: &[TargetPlan], reads: u64, ledger: bool, concurrency: u64) -> Cost {
+pub fn estimate(
+    targets: &[TargetPlan],
+    reads: u64,
+    has_key: &dyn Fn(&Target) -> bool,
+    ledger: bool,
+    concurrency: u64,
+) -> Cost {
     let mut more_reads = 0;
     let mut writes: u64 = 0;
     let mut previous: Option<&Scope> = None;
@@ -39,7 +46,7 @@ pub fn estimate(targets: &[TargetPlan], reads: u64, ledger: bool, concurrency: u
             continue;
         }
         writes += count as u64;
-        more_reads += u64::from(seals);
+        more_reads += u64::from(seals && !has_key(&target.target));
         if ledger {
             // Dates are read back once per target; the ledger is compared and saved per scope.
             more_reads += 1;
@@ -81,6 +88,7 @@ pub fn shard_of(scope: &Scope, shards: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn shards_are_disjoint_complete_and_stable() {
@@ -97,6 +105,41 @@ mod tests {
         assert!(sizes.iter().all(|size| *size > 40), "{sizes:?}");
         // A name that must stay where it is: jobs of different versions share the work.
         assert_eq!(shard_of(&Scope::Repository("payready/sophia".parse().unwrap()), 4), 2);
+    }
+
+    fn any_scope() -> impl Strategy<Value = Scope> {
+        let repository =
+            || "[A-Za-z0-9-]{1,12}/[A-Za-z0-9._-]{1,20}x".prop_filter_map("a name", |name| name.parse().ok());
+        prop_oneof![
+            repository().prop_map(Scope::Repository),
+            (repository(), "[ -~]{1,20}")
+                .prop_map(|(repository, environment)| Scope::Environment { repository, environment }),
+            "[A-Za-z0-9-]{1,20}".prop_map(Scope::Organization),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_scope_is_in_one_shard_whatever_else_there_is(
+            scopes in prop::collection::vec(any_scope(), 1..40),
+            shards in 1_u64..64,
+        ) {
+            let part = |index| scopes.iter().filter(move |scope| shard_of(scope, shards) == index);
+            let dealt: usize = (1..=shards).map(|index| part(index).count()).sum();
+            prop_assert_eq!(dealt, scopes.len());
+            for scope in &scopes {
+                // GitHub does not tell names apart by case, so no writer may.
+                let shouted = match scope {
+                    Scope::Repository(name) => Scope::Repository(name.to_string().to_uppercase().parse().unwrap()),
+                    Scope::Environment { repository, environment } => Scope::Environment {
+                        repository: repository.to_string().to_uppercase().parse().unwrap(),
+                        environment: environment.to_uppercase(),
+                    },
+                    Scope::Organization(name) => Scope::Organization(name.to_uppercase()),
+                };
+                prop_assert_eq!(shard_of(scope, shards), shard_of(&shouted, shards));
+            }
+        }
     }
 
     #[test]

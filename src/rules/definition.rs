@@ -177,6 +177,14 @@ impl Definition {
         self.mappings.iter().filter(move |mapping| mapping.group == group)
     }
 
+    /// Whether a mapping of the stack asks for a plain variable.
+    #[must_use]
+    pub fn delivers_variables(&self, stack: &str) -> bool {
+        self.groups_of(stack)
+            .flat_map(|group| self.mappings_of(&group.name))
+            .any(|mapping| mapping.kind == EntryKind::Variable)
+    }
+
     /// The mappings that give `name` at GitHub, compared as GitHub compares.
     pub fn mappings_to<'d>(&'d self, name: &str) -> impl Iterator<Item = &'d Mapping> {
         let folded = naming::fold(name);

@@ -60,7 +60,7 @@ pub struct Entry {
     /// When a run with `--prune-after` first saw the name gone from the definition.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub gone_since: Option<Timestamp>,
-    /// Fingerprint-free digest of the exposure that the definition asked for (organization secrets).
+    /// Who may see it, as GitHub was told ([`super::plan::Exposure::token`]; organization secrets).
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<String>,
 }

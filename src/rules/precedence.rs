@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::{Action, Observed, Target, TargetPlan};
+use super::plan::{Action, Observed, Step, Target, TargetPlan};
 use crate::base::error::Problem;
 use crate::base::target::{EntryKind, Scope};
 
@@ -24,24 +24,40 @@ pub struct Occupied<'a> {
 }
 
 impl<'a> Occupied<'a> {
+    /// `foreign` as [`foreign`] found it.
     #[must_use]
-    pub fn new(plan: &'a TargetPlan, observed: &'a Observed) -> Self {
-        let secrets = plan.steps.iter().filter(|step| step.kind == EntryKind::Secret);
-        let (mut ours, mut deleted) = (BTreeSet::new(), BTreeSet::new());
-        for step in secrets {
-            match step.action {
-                Action::Delete => deleted.insert(step.name.as_str()),
-                Action::Create | Action::Update | Action::Keep => ours.insert(step.name.as_str()),
-                Action::Refuse => false,
-            };
+    pub fn new(plan: &'a TargetPlan, foreign: &'a BTreeSet<String>) -> Self {
+        Self {
+            target: &plan.target,
+            ours: delivered(plan).collect(),
+            foreign: foreign.iter().map(String::as_str).collect(),
         }
-        let listed = observed.entries.keys().filter(|(kind, _)| *kind == EntryKind::Secret);
-        let foreign = listed
-            .map(|(_, name)| name.as_str())
-            .filter(|name| !ours.contains(name) && !deleted.contains(name))
-            .collect();
-        Self { target: &plan.target, ours, foreign }
     }
+}
+
+fn secrets(plan: &TargetPlan) -> impl Iterator<Item = &Step> {
+    plan.steps.iter().filter(|step| step.kind == EntryKind::Secret)
+}
+
+fn delivered(plan: &TargetPlan) -> impl Iterator<Item = &str> {
+    let stays = |step: &&Step| matches!(step.action, Action::Create | Action::Update | Action::Keep);
+    secrets(plan).filter(stays).map(|step| step.name.as_str())
+}
+
+/// Names of secrets that one store holds and this run neither delivers nor deletes.
+#[must_use]
+pub fn foreign(plan: &TargetPlan, observed: &Observed) -> BTreeSet<String> {
+    let known: BTreeSet<&str> =
+        secrets(plan).filter(|step| step.action != Action::Refuse).map(|step| step.name.as_str()).collect();
+    let listed = observed.entries.keys().filter(|(kind, _)| *kind == EntryKind::Secret);
+    listed.map(|(_, name)| name).filter(|name| !known.contains(name.as_str())).cloned().collect()
+}
+
+/// Whether a store among `scopes` can hide a secret of another, or an organization's hundred be full: if not,
+/// there is nothing to warn about.
+#[must_use]
+pub fn matters<'s>(mut scopes: impl Iterator<Item = &'s Scope>) -> bool {
+    scopes.any(|scope| !matches!(scope, Scope::Repository(_)))
 }
 
 /// Warnings about delivered secrets that a workflow will not see.

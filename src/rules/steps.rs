@@ -10,7 +10,9 @@ use super::plan::{
     Action, Exposure, Listed, Observed, Reason, Refusal, Settings, Step, Target, TargetPlan, ValueFacts, Visibility,
     Wanted,
 };
+use crate::base::error::Problem;
 use crate::base::target::{App, EntryKind, Scope};
+use crate::base::text::counted;
 
 /// Plaintext bytes above which GitHub refuses (64 KiB of base64, less the sealed box; github-api.md §2).
 pub const LARGEST_SECRET: usize = 49_104;
@@ -178,6 +180,30 @@ pub fn needs_repositories(facts: &TargetFacts<'_>) -> Vec<(EntryKind, String)> {
                 .then(|| (wanted.kind, wanted.name.clone()))
         })
         .collect()
+}
+
+/// A warning about entries that repositories may see which the definition does not select: they keep it, because
+/// what someone else added is not ours to take away.
+#[must_use]
+pub fn not_narrowed(facts: &TargetFacts<'_>) -> Option<Problem> {
+    let asked = facts.exposure.filter(|exposure| exposure.visibility == Visibility::Selected)?;
+    let mut more: BTreeSet<u64> = BTreeSet::new();
+    let mut names = Vec::new();
+    for wanted in facts.wanted {
+        let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()));
+        let Some(have) = listed.and_then(|listed| listed.repositories.as_ref()) else { continue };
+        if !have.is_subset(&asked.repositories) {
+            more.extend(have.difference(&asked.repositories).copied());
+            names.push(wanted.name.as_str());
+        }
+    }
+    let (names, scope) = ((!names.is_empty()).then(|| names.join("`, `"))?, &facts.target.scope);
+    let count = counted(more.len(), "repository", "repositories");
+    let message = format!("`{names}` of {scope} stays visible to {count} that the definition does not select");
+    Some(
+        Problem::warning("selection-wider", message)
+            .hint("take them out in the organization's settings, or select them in the definition too"),
+    )
 }
 
 fn gone_steps(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<Step> {

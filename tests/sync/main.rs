@@ -8,6 +8,7 @@
 )]
 
 mod fault_matrix;
+mod interrupts;
 mod kill_matrix;
 mod model;
 mod world;

@@ -1,7 +1,6 @@
 //! A sandbox and runs of the library against it, as `sync` makes them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -66,8 +65,7 @@ impl World {
     pub async fn sync(&self, how: How) -> Outcome<Ran> {
         let (prepared, github) = self.prepare(how).await?;
         sync::refuse(&prepared.plan)?;
-        let stop = AtomicBool::new(false);
-        let context = Context { github: &github, stop: &stop, tell: &|_| {}, audit: None };
+        let context = Context { github: &github, tell: &|_| {}, audit: None };
         let outcomes = apply::apply(&context, &prepared).await;
         Ok(Ran { outcomes })
     }
@@ -88,7 +86,7 @@ impl World {
             oidc: None,
         };
         let source = PulumiCloud::connect(&self.sandbox.pulumi_url, &login).await?;
-        let opened = sync::open(&definition, stack, &source).await?;
+        let values = async { sync::open(&definition, stack, &source).await.map(|opened| opened.values) };
         let client = http::client(HttpSettings { direct: true, timeout: how.timeout, ..HttpSettings::default() })?;
         let credential = Credential::Token(Token::new(&self.sandbox.github_token).unwrap());
         let pace = PaceSettings { limited: false, concurrency: 16, max_wait: how.max_wait };
@@ -101,12 +99,12 @@ impl World {
             allow_widening: false,
             create_environments: false,
             ledger: LedgerPlace::Variable,
+            will_write: true,
             now,
         };
-        let stop = AtomicBool::new(false);
         let prepared = {
-            let context = Context { github: &github, stop: &stop, tell: &|_| {}, audit: None };
-            sync::prepare(&context, &definition, stack, opened.values, &request).await?
+            let context = Context { github: &github, tell: &|_| {}, audit: None };
+            sync::prepare(&context, &definition, stack, values, &request).await?
         };
         Ok((prepared, github))
     }
