@@ -6,6 +6,7 @@ use super::args::{GitHubArgs, SourceArgs, TargetArgs};
 use super::connect::Session;
 use super::door::Door;
 use crate::base::error::{FailureKind, Outcome};
+use crate::base::secret::FingerprintKey;
 use crate::flow::targets::Asked;
 use crate::flow::{doctor, list, sync};
 use crate::io::ledger::LedgerPlace;
@@ -98,7 +99,17 @@ pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Ou
     match credential {
         Ok(github) => {
             let asked = Asked::from(&args.targets);
-            checks.extend(doctor::github(&github, &definition, &stack, &asked, &args.ledger, session.now).await);
+            let key = opened.as_ref().ok().and_then(|opened| opened.values.key.as_ref());
+            let questions = doctor::Questions {
+                github: &github,
+                definition: &definition,
+                stack: &stack,
+                asked: &asked,
+                ledger: &args.ledger,
+                key_id: key.map(FingerprintKey::id),
+                now: session.now,
+            };
+            checks.extend(doctor::github(&questions).await);
         }
         Err(failure) => checks.push(Check {
             name: "GitHub credential".to_owned(),
@@ -110,7 +121,7 @@ pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Ou
     let report = DoctorReport { checks };
     door.report(&report);
     Ok(match report.worst() {
-        Verdict::Fine | Verdict::Warning => 0,
+        Verdict::Fine | Verdict::Unknown | Verdict::Warning => 0,
         Verdict::Failed => FailureKind::Unexpected.exit_code(),
         Verdict::Denied => FailureKind::Auth.exit_code(),
     })

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::github::{GitHub, segment};
+use super::github::{GitHub, header, segment};
 use super::github_error::GitHubError;
 use crate::base::target::RepositoryName;
 
@@ -24,6 +24,16 @@ pub struct Repository {
     /// Stored in lower case.
     #[serde(default)]
     pub topics: Vec<String>,
+    /// What the token's owner may do there.
+    #[serde(default)]
+    pub permissions: Option<Role>,
+}
+
+/// A user's part in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Role {
+    #[serde(default)]
+    pub push: bool,
 }
 
 /// An environment of a repository.
@@ -41,6 +51,16 @@ pub struct RateLimit {
     pub remaining: u64,
     /// Epoch seconds.
     pub reset: i64,
+}
+
+/// What GitHub tells of a token with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenState {
+    pub core: RateLimit,
+    /// GitHub's clock.
+    pub date: Option<Timestamp>,
+    /// Classic and OAuth tokens only.
+    pub scopes: Option<Vec<String>>,
 }
 
 fn repository_path(repository: &RepositoryName) -> String {
@@ -122,11 +142,11 @@ impl GitHub {
         self.send(Method::PUT, &path, Some(&json!({}))).await.map(|_| ())
     }
 
-    /// The token's primary limit, free of charge, and GitHub's clock.
+    /// What GitHub tells of the token itself, free of charge.
     ///
     /// # Errors
     /// [`GitHubError`].
-    pub async fn rate_limit(&self) -> Result<(RateLimit, Option<Timestamp>), GitHubError> {
+    pub async fn token_state(&self) -> Result<TokenState, GitHubError> {
         #[derive(Deserialize)]
         struct Answer {
             resources: Resources,
@@ -138,6 +158,8 @@ impl GitHub {
         let path = "/rate_limit";
         let answer = self.get(path).await?;
         let limits: Answer = answer.json().map_err(|problem| GitHubError::new(&Method::GET, path, problem))?;
-        Ok((limits.resources.core, answer.date()))
+        let scopes = header(&answer.headers, "x-oauth-scopes")
+            .map(|list| list.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned).collect());
+        Ok(TokenState { core: limits.resources.core, date: answer.date(), scopes })
     }
 }

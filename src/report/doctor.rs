@@ -4,12 +4,14 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use super::{GREEN, RED, Report, YELLOW, markdown_text};
+use super::{DIM, GREEN, RED, Report, YELLOW, markdown_text};
 
 /// How a question was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Fine,
+    /// It cannot be known yet, and may well be in order.
+    Unknown,
     Warning,
     /// Something is out of order.
     Failed,
@@ -22,6 +24,7 @@ impl Verdict {
     pub fn word(self) -> &'static str {
         match self {
             Self::Fine => "ok",
+            Self::Unknown => "unknown",
             Self::Warning => "warning",
             Self::Failed => "failed",
             Self::Denied => "denied",
@@ -45,6 +48,18 @@ impl Check {
 
     pub fn warning(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Warning, ..Self::fine(name, message) }
+    }
+
+    pub fn unknown(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Unknown, ..Self::fine(name, message) }
+    }
+
+    pub fn failed(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Failed, ..Self::fine(name, message) }
+    }
+
+    pub fn denied(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Denied, ..Self::fine(name, message) }
     }
 
     #[must_use]
@@ -72,6 +87,7 @@ impl Report for DoctorReport {
         for check in &self.checks {
             let style = match check.verdict {
                 Verdict::Fine => GREEN,
+                Verdict::Unknown => DIM,
                 Verdict::Warning => YELLOW,
                 Verdict::Failed | Verdict::Denied => RED,
             };

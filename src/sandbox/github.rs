@@ -189,7 +189,13 @@ impl Github {
             self.access.count(call)?;
             Ok(grant)
         }) {
-            Ok(grant) => self.route(call, &grant),
+            Ok(grant) => {
+                let mut reply = self.route(call, &grant);
+                if let Some(scopes) = &grant.scopes {
+                    reply.headers.push(("x-oauth-scopes".to_owned(), scopes.join(", ")));
+                }
+                reply
+            }
             Err(reply) => reply,
         };
         self.access.stamp(call, &mut reply);

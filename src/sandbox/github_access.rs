@@ -28,6 +28,8 @@ pub struct Grant {
     pub kind: TokenKind,
     pub login: String,
     pub permissions: Option<BTreeMap<String, String>>,
+    /// Classic tokens only.
+    pub scopes: Option<Vec<String>>,
     /// Folded `owner/name`s.
     pub repositories: Option<BTreeSet<String>>,
     pub expires: Option<Timestamp>,
@@ -50,6 +52,8 @@ impl Grant {
                 let few = || BTreeMap::from([("contents".to_owned(), "read".to_owned())]);
                 (kind == TokenKind::Workflow).then(few)
             }),
+            scopes: (kind == TokenKind::Classic)
+                .then(|| seed.scopes.clone().unwrap_or_else(|| vec!["repo".to_owned(), "admin:org".to_owned()])),
             repositories: seed.repositories.as_ref().map(names),
             expires: seed.expires_at,
         }
@@ -74,6 +78,12 @@ impl Grant {
             "read" => 1,
             _ => 0,
         };
+        if let Some(scopes) = &self.scopes {
+            let scope = if name.starts_with("organization_") { "admin:org" } else { "repo" };
+            if name != "metadata" && !scopes.iter().any(|given| given == scope) {
+                return false;
+            }
+        }
         let Some(permissions) = &self.permissions else { return true };
         // Whoever has a token may read metadata.
         let given = permissions.get(name).map_or(if name == "metadata" { "read" } else { "" }, String::as_str);

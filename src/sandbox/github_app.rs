@@ -224,6 +224,7 @@ impl Github {
             kind: TokenKind::Installation,
             login: "app[bot]".to_owned(),
             permissions: Some(permissions.clone()),
+            scopes: None,
             repositories: Some(repositories.unwrap_or_else(all)),
             expires: Some(expires),
         };

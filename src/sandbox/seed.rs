@@ -105,6 +105,8 @@ pub struct TokenSeed {
     pub login: Option<String>,
     /// Permission to `read`, `write` or `admin`; without it everything is allowed.
     pub permissions: Option<BTreeMap<String, String>>,
+    /// Scopes of a classic token; without them `repo` and `admin:org`.
+    pub scopes: Option<Vec<String>>,
     /// `owner/name`s that the token sees; without it all.
     pub repositories: Option<Vec<String>>,
     pub expires_at: Option<Timestamp>,
