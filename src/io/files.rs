@@ -5,6 +5,7 @@
 //! the name in one step. Every error names the path and what to do about it, and never shows content.
 
 pub mod growing;
+pub mod tree;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -201,6 +202,18 @@ pub fn list(folder: &Path) -> Outcome<Vec<Entry>> {
 #[must_use]
 pub fn is_there(path: &Path) -> bool {
     path.exists()
+}
+
+/// Whether `path` is a folder, through links.
+#[must_use]
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Whether both paths lead to the same thing that is there.
+#[must_use]
+pub fn is_same(left: &Path, right: &Path) -> bool {
+    left.canonicalize().is_ok_and(|left| right.canonicalize().is_ok_and(|right| left == right))
 }
 
 /// The first file called `name` in the folder `from` or one above it.

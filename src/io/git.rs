@@ -1,5 +1,7 @@
 //! What git knows, asked of the `git` program.
 
+pub mod repository;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -8,12 +10,19 @@ use crate::base::error::{Failure, Outcome};
 /// What a variable that may hold a credential begins with; git needs none of them for what it is asked here.
 const TOKENS: [&str; 6] = ["ACTIONS_ID_TOKEN_", "GH_TOKEN", "GITHUB_TOKEN", "INPUT_", "PULUMI_", "SOPHIA_"];
 
-/// `git` in the folder of `path`, without our tokens and without a terminal.
-#[expect(clippy::disallowed_methods, reason = "names only, to take them away from the child")]
+/// `git` in the folder of `path`.
 fn git(path: &Path) -> Command {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    git_in(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// `git` in `folder`, without our tokens, without a terminal, and without running or fetching what the
+/// repository's own settings name.
+#[expect(clippy::disallowed_methods, reason = "names only, to take them away from the child")]
+fn git_in(folder: &Path) -> Command {
     let mut command = Command::new("git");
-    command.arg("-C").arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("-C").arg(folder).args(["-c", "core.fsmonitor=false"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.envs([("GIT_NO_LAZY_FETCH", "1"), ("GIT_NO_REPLACE_OBJECTS", "1"), ("LC_ALL", "C")]);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| TOKENS.iter().any(|token| name.starts_with(token))) {
             command.env_remove(name);
@@ -61,14 +70,15 @@ pub fn show(path: &Path, revision: &str) -> Outcome<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::{is_tracked, show};
     use std::path::Path;
     use std::process::Command;
 
-    fn git(folder: &Path, args: &[&str]) {
+    pub fn git(folder: &Path, args: &[&str]) -> Vec<u8> {
         let output = Command::new("git").arg("-C").arg(folder).args(args).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
     }
 
     #[test]

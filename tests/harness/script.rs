@@ -49,6 +49,10 @@ pub enum Step {
     Write {
         write: BTreeMap<String, Option<String>>,
     },
+    /// Run git in the working directory, with one author and one clock: `init`, `commit -qm text`.
+    Git {
+        git: Vec<Words>,
+    },
     /// Move the services' clock.
     Advance {
         advance_seconds: i64,

@@ -88,11 +88,32 @@ impl World {
                 }
                 Ok(())
             }
+            Step::Git { git } => git.iter().try_for_each(|words| self.git(&words.list())),
             Step::Advance { advance_seconds } => {
                 self.running.advance(*advance_seconds);
                 Ok(())
             }
         }
+    }
+
+    /// Runs git where every run gives the same commits.
+    fn git(&self, words: &[String]) -> Result<(), String> {
+        let mut process = std::process::Command::new("git");
+        process
+            .args(words.iter().map(|word| self.normal.fill(word)))
+            .env_clear()
+            .current_dir(self.work())
+            .stdin(Stdio::null());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        process.env("PATH", path).env("HOME", self.normal.fill("[HOME]"));
+        for who in ["AUTHOR", "COMMITTER"] {
+            process.env(format!("GIT_{who}_NAME"), "Tester").env(format!("GIT_{who}_EMAIL"), "tester@example.com");
+            process.env(format!("GIT_{who}_DATE"), "2026-01-31T12:00:00Z");
+        }
+        process.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "init.defaultBranch");
+        let output = process.env("GIT_CONFIG_VALUE_0", "main").output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(format!("git {}: {said}", words.join(" "))) }
     }
 
     /// Runs one command in a scrubbed environment.
