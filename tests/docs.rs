@@ -85,6 +85,21 @@ fn the_inputs_and_outputs_of_the_action_are_all_documented_and_no_others() {
 }
 
 #[test]
+fn the_findings_of_usage_and_leaks_are_all_documented() {
+    use sophia_secrets_sync::report::leaks::Kind;
+    use sophia_secrets_sync::rules::usage::findings;
+    let documented = |file: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        let table = text.split("| code |").nth(1).unwrap().split("\n\n").next().unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        rows.flat_map(|row| quoted(row.split('|').nth(1).unwrap())).map(str::to_owned).collect()
+    };
+    let usage: BTreeSet<String> = findings::CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
+    let leaks: BTreeSet<String> = Kind::ALL.iter().map(|kind| kind.code().to_owned()).collect();
+    assert_eq!((usage, leaks), (documented("docs/usage.md"), documented("docs/leaks.md")));
+}
+
+#[test]
 fn the_copied_workflows_use_only_inputs_that_exist() {
     let action: serde_json::Value =
         yaml_serde::from_str(&std::fs::read_to_string(root().join("action.yml")).unwrap()).unwrap();

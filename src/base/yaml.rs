@@ -2,7 +2,8 @@
 //!
 //! Both readers of YAML use it: the definition (`rules::config`) and ESC documents (`esc::document`).
 //! It keeps scalars as text with their style, so that each reader resolves types by its own rules.
-//! Aliases are refused: a definition has no use for them and ESC forbids them (esc-language.md §1.2).
+//! Aliases are refused: a definition has no use for them and ESC forbids them (esc-language.md §1.2). Readers of other
+//! people's files may pass over them.
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
@@ -88,8 +89,15 @@ pub struct YamlError {
 /// # Errors
 /// [`YamlError`] for a syntax error, an alias, or nesting below [`DEEPEST`].
 pub fn parse(text: &str) -> Result<Option<Node>, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Builder { parser: Parser::new_from_str(text), bytes: ByteOffsets::new(text) }.document()
+    Builder::new(text).document()
+}
+
+/// The same, with an empty text in place of every alias: what it stands for is in the tree once, at its anchor.
+///
+/// # Errors
+/// [`YamlError`] for a syntax error, or nesting below [`DEEPEST`].
+pub fn parse_without_aliases(text: &str) -> Result<Option<Node>, YamlError> {
+    Builder { passes_over_aliases: true, ..Builder::new(text) }.document()
 }
 
 /// Turns the parser's character offsets into byte offsets; both only ever grow, nearly.
@@ -123,9 +131,15 @@ impl<'t> ByteOffsets<'t> {
 struct Builder<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     bytes: ByteOffsets<'t>,
+    passes_over_aliases: bool,
 }
 
-impl Builder<'_> {
+impl<'t> Builder<'t> {
+    fn new(text: &'t str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self { parser: Parser::new_from_str(text), bytes: ByteOffsets::new(text), passes_over_aliases: false }
+    }
+
     fn document(&mut self) -> Result<Option<Node>, YamlError> {
         loop {
             match self.next()? {
@@ -215,6 +229,10 @@ impl Builder<'_> {
                     }
                 }
                 (joined(tag), Content::Mapping(entries))
+            }
+            Event::Alias(_) if self.passes_over_aliases => {
+                span.end = span.start;
+                (None, Content::Scalar { text: String::new(), style: Style::Plain })
             }
             Event::Alias(_) => {
                 return Err(YamlError { message: "alias nodes are not supported".into(), mark: span.start });
@@ -341,6 +359,8 @@ mod tests {
     #[test]
     fn refuses_aliases_broken_syntax_and_bottomless_nesting() {
         assert_eq!(parse("a: &x 1\nb: *x\n").unwrap_err().message, "alias nodes are not supported");
+        let passed = parse_without_aliases("a: &x 1\nb: *x\nc: 2\n").unwrap().unwrap();
+        assert_eq!(["a", "b", "c"].map(|key| passed.get(key).and_then(Node::scalar)), [Some("1"), Some(""), Some("2")]);
         assert_eq!(parse("a: [1,\nb: 2\n").unwrap_err().mark.line, 2);
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(parse(&deep(DEEPEST + 2)).unwrap_err().message.contains("levels deep"));

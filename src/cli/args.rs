@@ -118,6 +118,8 @@ pub enum Command {
     ImportEnv(super::import::ImportArgs),
     /// Write a first definition, env.example and workflow; never overwrites
     Init(super::init::InitArgs),
+    /// Look for a stack's secret values in the working tree and in the history of git
+    Leaks(super::leaks::LeaksArgs),
     /// List a stack's names, masked, with where each is delivered and its age
     List(super::inspect::ListArgs),
     /// Print the manual page
@@ -136,6 +138,8 @@ pub enum Command {
     /// Write or check env.example
     #[command(subcommand)]
     Template(super::template::TemplateCommand),
+    /// Compare the definition with ESC, GitHub, workflows, compose files and code
+    Usage(super::usage::UsageArgs),
     /// Prove that the secrets injected into this job are what was synced
     Verify(super::verify::VerifyArgs),
 }

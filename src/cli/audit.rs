@@ -26,7 +26,7 @@ use crate::io::github_audit;
 use crate::io::ledger::LedgerPlace;
 use crate::report::audit::AuditEvent;
 use crate::report::{self, Format, Report};
-use crate::rules::audit::{Actor, ActorKind, Filter, Head, Run};
+use crate::rules::audit::{Actor, ActorKind, Entry, Filter, Head, Run};
 use crate::rules::plan::Plan;
 
 /// Where the trail lies below the folder of the definition, unless told otherwise.
@@ -207,6 +207,18 @@ pub fn open(session: &Session, plan: &Plan) -> Outcome<AuditLog> {
         plan: Some(plan.digest.clone()),
         ..trail.run.clone()
     })
+}
+
+/// Records that a check of `stacks` was made, with how often it found what: `done` when it found nothing. A check
+/// changes nothing, so a trail that cannot be written is told, and the run goes on.
+pub fn record_check(session: &Session, stacks: &[String], counts: &[(&'static str, usize)], door: &mut Door) {
+    let trail = trail(session);
+    let run = Run { stack: (!stacks.is_empty()).then(|| stacks.join(", ")), ..trail.run.clone() };
+    let recorded = trail.open(run).and_then(|log| log.append(&Entry::check(counts)));
+    if let Err(failure) = recorded {
+        let problem = Problem::warning(failure.code, failure.to_string());
+        door.problems(&[problem.hint("the check was made, but not recorded")]);
+    }
 }
 
 /// A job's run and attempt; elsewhere the time and something random.

@@ -17,6 +17,7 @@ pub mod init;
 pub mod input;
 pub mod inspect;
 pub mod job;
+pub mod leaks;
 pub mod progress;
 pub mod rotation;
 pub mod run;
@@ -24,6 +25,7 @@ pub mod sandbox;
 pub mod shell;
 pub mod sync;
 pub mod template;
+pub mod usage;
 pub mod verify;
 
 use std::path::PathBuf;

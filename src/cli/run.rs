@@ -100,6 +100,7 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Man => super::shell::man(door),
         Command::ImportEnv(args) => super::import::import_env(args, session, door).await,
         Command::Init(args) => super::init::run(args, session, door),
+        Command::Leaks(args) => super::leaks::run(args, session, door).await,
         Command::List(args) => super::inspect::list(args, session, door).await,
         Command::Plan(args) => super::sync::plan(args, session, door).await,
         Command::Rotation(command) => super::rotation::run(command, session, door).await,
@@ -107,6 +108,7 @@ pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Doo
         Command::Sandbox(args) => super::sandbox::serve(args, session, door).await,
         Command::Sync(args) => super::sync::sync(args, session, door).await,
         Command::Template(command) => super::template::run(command, session, door),
+        Command::Usage(args) => Box::pin(super::usage::run(args, session, door)).await,
         Command::Verify(args) => super::verify::run(args, session, door).await,
     }
 }

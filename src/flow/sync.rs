@@ -11,8 +11,8 @@ use super::context::Context;
 use super::observe::{Look, SeenScope, sightings};
 use super::planning::{Planned, Planning};
 use super::targets::{Asked, resolve};
-use crate::base::error::{Failure, Outcome, Problem};
-use crate::base::secret::{FingerprintKey, Token};
+use crate::base::error::{Failure, Outcome, Place, Problem};
+use crate::base::secret::{FingerprintKey, SecretValue, Token};
 use crate::base::target::EntryKind;
 use crate::esc::path::{Path, lookup};
 use crate::esc::value::Value;
@@ -20,7 +20,7 @@ use crate::io::ledger::LedgerPlace;
 use crate::io::source::{Opened, Source, Version};
 use crate::rules::cost;
 use crate::rules::definition::{Definition, Environment};
-use crate::rules::desired::Desired;
+use crate::rules::desired::{self, Desired};
 use crate::rules::digest::{Fingerprints, StoredStep, digest, moved};
 use crate::rules::plan::{Action, Plan, PlanSource, Prune, Settings, Target};
 use crate::rules::precedence::{self, Occupied};
@@ -65,6 +65,19 @@ pub struct OpenedStack {
 }
 
 impl OpenedStack {
+    /// The value at an ESC path; none when there is none that is known.
+    #[must_use]
+    pub fn value_at(&self, path: &str) -> Option<SecretValue> {
+        let value = lookup(&self.root, &path.parse::<Path>().ok()?)?;
+        (!value.contains_unknown()).then(|| value.to_text().into())
+    }
+
+    /// The paths of values that no mapping of their group delivers; see [`desired::unlisted`].
+    #[must_use]
+    pub fn unlisted(&self, definition: &Definition, stack: &str) -> Vec<(String, Place)> {
+        desired::unlisted(definition, stack, &self.root)
+    }
+
     /// The GitHub token at an ESC path, such as the output of the `gh-login` provider.
     ///
     /// # Errors
@@ -94,7 +107,7 @@ pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Sou
     desired.warnings.extend(warnings.iter().map(|diagnostic| {
         let problem = Problem::warning("esc-warning", diagnostic.summary.clone());
         match &diagnostic.range {
-            Some(range) => problem.at(crate::base::error::Place {
+            Some(range) => problem.at(Place {
                 file: range.environment.clone(),
                 line: range.begin.line,
                 column: range.begin.column,

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::audit::{AuditEvent, AuditVerifyReport};
-use super::{BOLD, GREEN, RED, Report, YELLOW};
+use super::{BOLD, GREEN, RED, Report, YELLOW, counted};
 use crate::rules::rotation::State;
 pub use entry::{EvidenceEntry, Presence, STATES};
 use entry::{phrase, sign};
@@ -180,11 +180,6 @@ impl Evidence {
     pub fn html(&self, to: &mut dyn Write) -> io::Result<()> {
         html::write(self, to)
     }
-}
-
-/// `1 secret`, `2 secrets`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn date(time: Timestamp) -> String {

@@ -10,11 +10,13 @@ pub mod findings;
 pub mod github;
 pub mod import;
 pub mod init;
+pub mod leaks;
 pub mod list;
 pub mod rotation;
 pub mod runner;
 pub mod summary;
 pub mod sync;
+pub mod usage;
 pub mod verify;
 
 use std::io::{self, Write};
@@ -103,6 +105,11 @@ pub const RED: Style = AnsiColor::Red.on_default();
 pub const DIM: Style = Style::new().dimmed();
 /// Bold, for headings.
 pub const BOLD: Style = Style::new().bold();
+
+/// `1 secret`, `2 secrets`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
 
 /// Text for a Markdown cell or heading: nothing in it is read as markup or ends the cell.
 #[must_use]

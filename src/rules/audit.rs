@@ -107,6 +107,18 @@ impl Entry {
     pub fn of(event: &str) -> Self {
         Self { event: event.to_owned(), ..Self::default() }
     }
+
+    /// The end of a run that looked for problems, with how often it found what.
+    #[must_use]
+    pub fn check(counts: &[(&'static str, usize)]) -> Self {
+        let outcome = if counts.is_empty() { "done" } else { "findings" };
+        let detail: Vec<String> = counts.iter().map(|(code, count)| format!("{code} {count}")).collect();
+        Self {
+            outcome: Some(outcome.to_owned()),
+            detail: (!detail.is_empty()).then(|| detail.join(", ")),
+            ..Self::of("run-ended")
+        }
+    }
 }
 
 /// One line of the trail.

@@ -177,6 +177,22 @@ impl Desired {
     }
 }
 
+/// The paths of values in groups that list their names and do not list these, each with the place of its group.
+#[must_use]
+pub fn unlisted(definition: &Definition, stack: &str, values: &Value) -> Vec<(String, Place)> {
+    let mut listed: BTreeSet<String> = definition.mappings.iter().flat_map(places).collect();
+    listed.insert(definition.sync.fingerprint_key.clone());
+    let mut found = Vec::new();
+    for group in definition.groups_of(stack).filter(|group| definition.mappings_of(&group.name).next().is_some()) {
+        let Some(root) = values.member(&group.name) else { continue };
+        let mut leaves = Vec::new();
+        collect_leaves(root, &mut Path { steps: vec![Step::Key(group.name.clone())] }, &mut leaves);
+        let paths = leaves.into_iter().map(|(path, _)| path.to_string()).filter(|path| !listed.contains(path));
+        found.extend(paths.map(|path| (path, group.place.clone())));
+    }
+    found
+}
+
 /// Where a mapping's value is looked for, in order (design §4).
 fn places(mapping: &Mapping) -> Vec<String> {
     if let Some(path) = &mapping.path {

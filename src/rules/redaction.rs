@@ -7,10 +7,9 @@
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::forms;
 use crate::base::secret::SecretValue;
 
 /// Values and lines of fewer bytes are not looked for: replacing every `1` destroys a log.
@@ -59,9 +58,8 @@ impl Secrets {
                 add(mask.as_bytes());
             }
             if let Some(whole) = masks.first().filter(|_| value.len() >= SHORTEST) {
-                add(STANDARD.encode(whole.as_bytes()).trim_end_matches('=').as_bytes());
-                let json = Zeroizing::new(serde_json::Value::from(whole.as_str()).to_string());
-                add(json.get(1..json.len() - 1).unwrap_or_default().as_bytes());
+                add(forms::base64(whole).as_bytes());
+                add(forms::json(whole).as_bytes());
             }
         }
         patterns.sort_unstable_by(|left, right| left.as_slice().cmp(right.as_slice()));
@@ -170,6 +168,8 @@ impl Redactor {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::*;
