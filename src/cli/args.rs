@@ -151,6 +151,9 @@ pub struct SourceArgs {
     /// File with the age identity that opens the embedded store [env: SOPHIA_AGE_KEY holds one]
     #[arg(long, global = true, value_name = "FILE")]
     pub age_identity: Option<PathBuf>,
+    /// Let documents of the embedded store read this machine: `fn::open::env` variables, `fn::open::file` files
+    #[arg(long, global = true)]
+    pub allow_local_providers: bool,
     /// Pulumi Cloud, or `file://DIR` for the embedded store [env: PULUMI_BACKEND_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub esc_url: Option<String>,

@@ -21,6 +21,7 @@ use crate::io::files;
 use crate::io::github_access::{Credential, GitHubAccess};
 use crate::io::github_app::AppCredentials;
 use crate::io::http::{self, HttpSettings};
+use crate::io::local_providers::local_providers;
 use crate::io::pace::PaceSettings;
 use crate::io::pulumi_login::{LoginSettings, OidcSettings, OidcTokenType, credentials_file};
 use crate::io::recorded::{Recorded, Recorder};
@@ -128,7 +129,7 @@ impl Session {
     /// When the backup cannot be opened, the URL is none, or no token is found.
     pub async fn source(&self, args: &SourceArgs, door: &mut Door) -> Outcome<Box<dyn Source>> {
         if let Some(path) = &args.from_backup {
-            let backup = archive::open(path, &self.age_identities(args)?)?;
+            let backup = archive::open(path, &self.age_identities(args.age_identity.as_deref())?)?;
             door.problems(&self.backup_warnings(path, &backup.manifest));
             return Ok(Box::new(BackupSource::new(backup)));
         }
@@ -167,27 +168,55 @@ impl Session {
     /// # Errors
     /// When the age identity cannot be read.
     pub fn embedded_store(&self, args: &SourceArgs, recipients: &[Recipient]) -> Outcome<Option<EscLocal>> {
-        let Some(root) = self.esc_url(args).strip_prefix("file://") else { return Ok(None) };
+        let Some(root) = self.esc_url(args).strip_prefix("file://") else {
+            if args.allow_local_providers {
+                return Err(Failure::usage("local-providers", "Pulumi Cloud cannot read this machine")
+                    .hint("--allow-local-providers is for the embedded store, --esc-url file://DIR"));
+            }
+            return Ok(None);
+        };
         if root.is_empty() {
             return Err(Failure::usage("esc-url", "`file://` names no folder").hint("give --esc-url file://DIR"));
         }
-        let identities = self.age_identities(args)?;
-        Ok(Some(EscLocal::new(Settings {
-            root: PathBuf::from(root),
+        let providers = Providers::default().tolerant();
+        let providers = match (args.allow_local_providers, std::env::current_dir()) {
+            (false, _) => providers,
+            (true, Ok(folder)) => local_providers(providers, environment::lent, &folder),
+            (true, Err(error)) => {
+                return Err(Failure::usage("local-providers", "the working directory cannot be told").cause(error));
+            }
+        };
+        Ok(Some(self.store_in(Path::new(root), args.age_identity.as_deref(), recipients, providers)?))
+    }
+
+    /// The embedded store in the folder `root`.
+    ///
+    /// # Errors
+    /// When the age identity cannot be read.
+    pub fn store_in(
+        &self,
+        root: &Path,
+        age_identity: Option<&Path>,
+        recipients: &[Recipient],
+        providers: Providers,
+    ) -> Outcome<EscLocal> {
+        let identities = self.age_identities(age_identity)?;
+        Ok(EscLocal::new(Settings {
+            root: root.to_owned(),
             recipients: [identities.recipients(), recipients.to_vec()].concat(),
             identities,
             author: self.author(),
             now: Arc::new(super::run::now),
-            providers: Providers::default().tolerant(),
-        })))
+            providers,
+        }))
     }
 
     /// The age identities of this run: `--age-identity`, else `SOPHIA_AGE_KEY`; and `SOPHIA_AGE_PASSPHRASE`.
     ///
     /// # Errors
     /// When a file or text holds none.
-    pub fn age_identities(&self, args: &SourceArgs) -> Outcome<Identities> {
-        let identities = match (&args.age_identity, self.environment.get(environment::SOPHIA_AGE_KEY)) {
+    pub fn age_identities(&self, file: Option<&Path>) -> Outcome<Identities> {
+        let identities = match (file, self.environment.get(environment::SOPHIA_AGE_KEY)) {
             (Some(path), _) => Identities::parse(&files::read_text(path, LARGEST_IDENTITY)?)?,
             (None, Some(text)) => Identities::parse(text)?,
             (None, None) => Identities::default(),

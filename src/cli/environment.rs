@@ -117,6 +117,23 @@ pub fn injected(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes).filter(|bytes| !bytes.is_empty())
 }
 
+/// A variable that `fn::open::env` of the embedded store may read (`--allow-local-providers`). This tool's own
+/// credentials are none of a document's business.
+///
+/// # Errors
+/// The words of the diagnostic.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this file only")]
+pub fn lent(name: &str) -> Result<String, String> {
+    if super::child::TOKENS.contains(&name) {
+        return Err(format!("{name} is a credential of this tool"));
+    }
+    match std::env::var(name) {
+        Ok(value) => Ok(value),
+        Err(std::env::VarError::NotPresent) => Err(format!("{name} is not set")),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8")),
+    }
+}
+
 #[cfg(test)]
 impl Environment {
     /// An environment for tests.

@@ -17,6 +17,7 @@ pub mod github_inventory;
 pub mod github_secrets;
 pub mod http;
 pub mod ledger;
+pub mod local_providers;
 pub mod pace;
 pub mod pulumi_login;
 pub mod recorded;
