@@ -548,6 +548,10 @@ async fn edit(
             return Err(Failure::usage("env-editor", format!("the editor ended with {code}; nothing was written")));
         }
         let text = files::read_text(&file, LARGEST)?;
+        if text.trim().is_empty() {
+            return Err(Failure::usage("env-editor", "the definition was emptied; nothing was written")
+                .hint(format!("`env rm {name}` removes the environment")));
+        }
         if text == before.text {
             let report =
                 EnvChange { command: "edit", environment: name.to_string(), revision: before.revision, changed: false };

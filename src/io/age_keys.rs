@@ -158,6 +158,12 @@ impl Identities {
         self.passphrase.is_some()
     }
 
+    /// Whether a key is protected by a passphrase that was not given.
+    fn is_locked(&self) -> bool {
+        let protected = |key: &Key| matches!(key, Key::Ssh(key) if matches!(**key, age::ssh::Identity::Encrypted(_)));
+        self.passphrase.is_none() && self.keys.iter().any(protected)
+    }
+
     /// The public halves of the keys.
     #[must_use]
     pub fn recipients(&self) -> Vec<Recipient> {
@@ -188,6 +194,7 @@ impl Identities {
             }
         }
         let mut reader = decryptor.decrypt(identities.iter().map(|key| &**key)).map_err(|error| match error {
+            age::DecryptError::NoMatchingKeys if self.is_locked() => CannotOpen::Locked,
             age::DecryptError::NoMatchingKeys => CannotOpen::NotARecipient,
             age::DecryptError::KeyDecryptionFailed | age::DecryptError::DecryptionFailed => CannotOpen::WrongPassphrase,
             _ => CannotOpen::Damaged,
@@ -214,6 +221,8 @@ pub enum CannotOpen {
     NotARecipient,
     #[error("the passphrase does not fit")]
     WrongPassphrase,
+    #[error("the SSH key is protected by a passphrase, and SOPHIA_AGE_PASSPHRASE does not hold it")]
+    Locked,
     #[error("it is damaged or not an age file")]
     Damaged,
 }

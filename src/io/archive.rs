@@ -72,7 +72,7 @@ fn closed(path: &Path, identities: &Identities, why: CannotOpen) -> Failure {
         CannotOpen::NotARecipient if identities.is_empty() => Failure::auth("backup-key", message)
             .cause("no age identity was given")
             .hint("set SOPHIA_AGE_KEY, or give --age-identity FILE; SOPHIA_AGE_PASSPHRASE opens one made with a passphrase"),
-        CannotOpen::NotARecipient | CannotOpen::WrongPassphrase => Failure::auth("backup-key", message)
+        CannotOpen::NotARecipient | CannotOpen::WrongPassphrase | CannotOpen::Locked => Failure::auth("backup-key", message)
             .cause(why)
             .hint("give the identity of one of its recipients, or its passphrase in SOPHIA_AGE_PASSPHRASE"),
     }
