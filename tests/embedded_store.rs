@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use sophia_secrets_sync::base::environment::EscName;
 use sophia_secrets_sync::base::error::Failure;
 use sophia_secrets_sync::esc::edit::{Edit, NewValue, apply};
@@ -23,6 +24,10 @@ use sophia_secrets_sync::esc::provider::Providers;
 use sophia_secrets_sync::io::age_keys::Identities;
 use sophia_secrets_sync::io::esc_local::{EscLocal, Settings};
 use sophia_secrets_sync::io::source::{Opened, Secrets, Source as _, Version};
+use sophia_secrets_sync::sandbox::{self, Options, Running};
+
+mod support;
+use support::Http;
 
 /// A store in a folder that goes with it, and the text of the key that opens it.
 struct World {
@@ -380,6 +385,96 @@ async fn files_are_for_their_owner_only() {
     for file in ["o/p/e.yaml", "o/p/.sophia/e/keys.json", "o/p/.sophia/e/revisions/000001.yaml"] {
         assert_eq!(std::fs::metadata(world.file(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }
+}
+
+/// Pulumi Cloud on loopback, keeping environments in the store.
+async fn served(world: &World) -> (Running, Http) {
+    let mut options = Options::new(support::clock);
+    options.store = Some(world.store());
+    let running = sandbox::start(options).await.unwrap();
+    let http = Http::new(&running);
+    (running, http)
+}
+
+#[tokio::test]
+async fn what_clients_of_a_service_write_rests_in_the_store_and_outlives_it() {
+    use http::Method;
+    let world = World::new();
+    let (at, path) = (name("o/p/e"), "/api/esc/environments/o/p/e");
+    let (_running, http) = served(&world).await;
+    let new = json!({"project": "p", "name": "e"});
+    assert_eq!(http.pulumi(Method::POST, "/api/esc/environments/o", "", Some(new.clone())).await.status, 204);
+    assert_eq!(http.pulumi(Method::POST, "/api/esc/environments/o", "", Some(new)).await.status, 409);
+    let text = "values: {s: {fn::secret: 'marker $${x}'}, copy: '${s}', n: 1} # mine\n";
+    let written = http.put_text(path, text, "").await;
+    assert_eq!((written.status, written.header("pulumi-esc-revision").as_str()), (200, "2"));
+    let tag = json!({"name": "stable", "revision": 2});
+    assert_eq!(http.pulumi(Method::POST, &format!("{path}/versions/tags"), "", Some(tag)).await.status, 204);
+    let tag = json!({"name": "team", "value": "ops"});
+    assert_eq!(http.pulumi(Method::POST, &format!("{path}/tags"), "", Some(tag)).await.status, 200);
+    let protection = Some(json!({"deletionProtected": true}));
+    assert_eq!(http.pulumi(Method::PATCH, &format!("{path}/settings"), "", protection).await.status, 200);
+    let files = everything(world.folder.path());
+    assert!(!files.contains("marker") && files.contains("# mine"), "{files}");
+
+    // The commands on the folder read it, and know the tag and the protection.
+    let store = world.store();
+    let opened = store.open(&at, &Version::Tag("stable".into())).await.unwrap();
+    assert_eq!((text_at(&opened, "copy").as_deref(), opened.revision), (Some("marker $${x}"), Some(2)));
+    assert_eq!(store.delete(&at).await.unwrap_err().code, "esc-protected");
+
+    // A service that starts later finds everything, also what was written to the folder in between.
+    drop(http);
+    edit(&store, &at, &[secret("s", "marker-second")]).await.unwrap();
+    let (_running, http) = served(&world).await;
+    let read = http.pulumi(Method::GET, &format!("{path}/decrypt"), "", None).await;
+    assert_eq!(read.header("pulumi-esc-revision"), "3");
+    assert!(read.text.contains("marker-second") && read.text.contains("# mine"), "{}", read.text);
+    let id = http.pulumi(Method::POST, &format!("{path}/open"), "", None).await.json["id"].clone();
+    let opened = http.pulumi(Method::GET, &format!("{path}/open/{}", id.as_str().unwrap()), "", None).await.json;
+    assert_eq!(opened["properties"]["copy"]["value"], "marker-second");
+    let versions = http.pulumi(Method::GET, &format!("{path}/versions"), "", None).await.json;
+    let found: Vec<_> = versions.as_array().unwrap().iter().map(|one| (&one["number"], &one["creatorLogin"])).collect();
+    assert_eq!(json!(found), json!([[3, "alice"], [2, "sandbox"], [1, "sandbox"]]));
+    assert_eq!(versions[1]["tags"], json!(["stable"]));
+    let tags = http.pulumi(Method::GET, &format!("{path}/tags"), "", None).await.json;
+    assert_eq!(tags["tags"]["team"]["value"], "ops");
+    assert_eq!(http.pulumi(Method::DELETE, path, "", None).await.status, 409);
+
+    // While it serves, a hand's work in the folder is the latest revision, and an update over it is a conflict.
+    let file = world.file("o/p/e.yaml");
+    write(&file, &world.text("o/p/e.yaml").replace("n: 1", "n: 2"));
+    let old = http.put_text(path, "values: {n: 3}\n", &read.header("etag")).await;
+    assert_eq!(old.status, 409, "{}", old.text);
+    let current = http.pulumi(Method::GET, path, "", None).await;
+    assert_eq!(current.header("pulumi-esc-revision"), "4");
+    let updated = http.put_text(path, "values: {n: 3}\n", &current.header("etag")).await;
+    assert_eq!((updated.status, updated.header("pulumi-esc-revision").as_str()), (200, "5"));
+    let authors: Vec<String> =
+        store.revisions(&at, 2).await.unwrap().into_iter().map(|revision| revision.author).collect();
+    assert_eq!(authors, ["sandbox", "edited in place"]);
+}
+
+#[tokio::test]
+async fn a_service_tells_what_the_store_cannot_open() {
+    use http::Method;
+    let world = World::new();
+    world.store().create(&name("o/p/e")).await.unwrap();
+    edit(&world.store(), &name("o/p/e"), &[secret("s", "marker")]).await.unwrap();
+    let mut options = Options::new(support::clock);
+    options.store = Some(store(world.folder.path(), Identities::generate().0));
+    let running = sandbox::start(options).await.unwrap();
+    let http = Http::new(&running);
+    let path = "/api/esc/environments/o/p/e";
+    assert_eq!(http.pulumi(Method::GET, path, "", None).await.status, 200);
+    for (method, below) in [(Method::GET, "/decrypt"), (Method::POST, "/open")] {
+        let refused = http.pulumi(method, &format!("{path}{below}"), "", None).await;
+        assert_eq!((refused.status, &refused.json["code"]), (403, &json!(403)));
+        assert!(refused.text.contains("cannot be opened") && !refused.text.contains("marker"), "{}", refused.text);
+    }
+    write(&world.file("o/p/.sophia/e/revisions/000002.yaml"), "not a revision");
+    let damaged = http.pulumi(Method::GET, path, "", None).await;
+    assert!(damaged.status == 400 && damaged.text.contains("000002.yaml"), "{}", damaged.text);
 }
 
 /// This program again, updating the store until it is killed. It prints a line behind every update.

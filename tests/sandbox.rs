@@ -352,3 +352,43 @@ async fn limits_are_enforced_when_the_world_says_so() {
     assert_eq!((over.status, over.header("x-ratelimit-remaining")), (403, "0".to_owned()));
     assert_eq!(http.github(Method::GET, "/rate_limit", None).await.status, 200);
 }
+
+#[tokio::test]
+async fn environments_are_cloned_and_know_who_imports_them() {
+    let (_running, http) = world(json!({"esc": {"environments": {
+        "o/p/base": {"text": "values: {s: {fn::secret: marker}, n: 1}", "tags": {"team": "ops"}},
+        "o/p/user": "imports: [p/base, p/base@2]\nvalues: {m: '${n}'}\n",
+        "o/default/other": "imports: [base]\nvalues: {}\n"
+    }}}))
+    .await;
+    let base = "/api/esc/environments/o/p/base";
+    let referrers = http.pulumi(Method::GET, &format!("{base}/referrers?count=500"), "", None).await.json;
+    let user = json!([{"environment": {"project": "p", "name": "user", "revision": 2}}]);
+    assert_eq!(referrers, json!({"referrers": {"2": user, "latest": user}}));
+    let first = http.pulumi(Method::GET, &format!("{base}/referrers?count=1"), "", None).await.json;
+    let path = format!("{base}/referrers?count=1&continuationToken={}", first["continuationToken"].as_str().unwrap());
+    let second = http.pulumi(Method::GET, &path, "", None).await.json;
+    assert_eq!((second["referrers"].as_object().unwrap().len(), second.get("continuationToken")), (1, None));
+
+    let clone = |body: Json| http.pulumi(Method::POST, "/api/esc/environments/o/p/base/clone", "", Some(body));
+    assert_eq!(clone(json!({"project": "q", "name": "copy", "preserveEnvironmentTags": true})).await.status, 204);
+    assert_eq!(clone(json!({"project": "q", "name": "copy"})).await.status, 409);
+    assert_eq!(clone(json!({"name": "no/name"})).await.status, 400);
+    assert_eq!(clone(json!({"name": "late", "version": 9})).await.status, 404);
+    let copy = "/api/esc/environments/o/q/copy";
+    let text = http.pulumi(Method::GET, &format!("{copy}/decrypt"), "", None).await;
+    assert_eq!(text.text, "values: {s: {fn::secret: marker}, n: 1}");
+    assert_eq!(http.pulumi(Method::GET, &format!("{copy}/tags/team"), "", None).await.json["value"], "ops");
+}
+
+#[tokio::test]
+async fn a_check_with_errors_answers_what_it_could_evaluate() {
+    let (_running, http) = world(json!({"esc": {"environments": {}}})).await;
+    let path = "/api/esc/environments/o/yaml/check";
+    let faulty = http.post_text(path, "values: {a: '${none}', b: 1}").await;
+    assert_eq!((faulty.status, &faulty.json["properties"]["b"]["value"]), (200, &json!(1)));
+    assert_eq!(faulty.json["diagnostics"].as_array().unwrap().len(), 1);
+    assert!(faulty.json["exprs"]["a"].is_object(), "the CLI looks a path up there");
+    let broken = http.post_text(path, "values: [").await;
+    assert_eq!((broken.status, &broken.json["code"]), (400, &json!(400)));
+}

@@ -66,7 +66,7 @@ const EDITED_VALUE: &str = "demo-edited-in-the-browser";
 /// # Errors
 /// `demo-differs` when GitHub does not hold what the `.env` held, or a second run wrote something.
 pub async fn demo(session: &Session, door: &mut Door) -> Outcome<u8> {
-    let running = sandbox::start(&SandboxArgs { github_port: 0, github_socket: None, pulumi_port: 0 }).await?;
+    let running = sandbox::start(&SandboxArgs::default(), session).await?;
     let folder = files::TemporaryFolder::new()?;
     let (definition, dotenv) = (folder.path().join("pulumi-esc-environment.yaml"), folder.path().join(".env"));
     files::write_private(&definition, DEFINITION.as_bytes())?;

@@ -6,8 +6,11 @@
 
 pub mod keyring;
 mod recipients;
+mod service;
 pub mod shelf;
 mod texts;
+
+pub use service::{Labels, Retraction, RevisionTag, Tag};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,26 +52,36 @@ pub struct Settings {
 
 /// An embedded store. Cheap to clone.
 #[derive(Clone)]
-pub struct EscLocal(Arc<Settings>);
+pub struct EscLocal {
+    settings: Arc<Settings>,
+    /// Who signs what this handle writes.
+    author: Arc<str>,
+}
 
 impl EscLocal {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(settings))
+        Self { author: settings.author.as_str().into(), settings: Arc::new(settings) }
+    }
+
+    /// The same store, where revisions are signed by somebody else.
+    #[must_use]
+    pub fn signing_as(&self, author: &str) -> Self {
+        Self { settings: Arc::clone(&self.settings), author: author.into() }
     }
 
     /// The folder of the store.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.0.root
+        &self.settings.root
     }
 
     fn shelf(&self, name: &EscName) -> Shelf {
-        Shelf::new(&self.0.root, name)
+        Shelf::new(&self.settings.root, name)
     }
 
     fn now(&self) -> Timestamp {
-        (self.0.now)()
+        (self.settings.now)()
     }
 
     /// File work and waiting for locks, off the async threads.
@@ -135,9 +148,9 @@ impl EscLocal {
     }
 
     fn open_keys(&self, name: &EscName, file: &KeyFile) -> Outcome<Keyring> {
-        file.unwrap_keys(&self.0.identities).map_err(|why| {
+        file.unwrap_keys(&self.settings.identities).map_err(|why| {
             let failure = Failure::auth("store-key", format!("the secrets of `{name}` cannot be opened"));
-            if self.0.identities.is_empty() {
+            if self.settings.identities.is_empty() {
                 return failure
                     .cause("no age identity was given")
                     .hint("set SOPHIA_AGE_KEY, or give --age-identity FILE with the key of a recipient");
@@ -157,9 +170,9 @@ impl EscLocal {
         if let Some(file) = self.shelf(name).keys()? {
             return self.open_keys(name, &file);
         }
-        let own = self.0.identities.recipients();
-        let recipients = if self.0.recipients.is_empty() { &own } else { &self.0.recipients };
-        if recipients.is_empty() && !self.0.identities.has_passphrase() {
+        let own = self.settings.identities.recipients();
+        let recipients = if self.settings.recipients.is_empty() { &own } else { &self.settings.recipients };
+        if recipients.is_empty() && !self.settings.identities.has_passphrase() {
             return Err(Failure::auth("store-recipient", format!("nobody could open the secrets of `{name}`"))
                 .cause("no recipient and no age identity was given")
                 .hint(
@@ -167,7 +180,7 @@ impl EscLocal {
                 ));
         }
         let keyring = Keyring::generate();
-        let passphrase = self.0.identities.has_passphrase().then_some(&self.0.identities);
+        let passphrase = self.settings.identities.has_passphrase().then_some(&self.settings.identities);
         writer.write_keys(&KeyFile::wrap(&keyring, recipients, passphrase)?)?;
         Ok(keyring)
     }
@@ -177,26 +190,41 @@ impl EscLocal {
     /// # Errors
     /// `store-key` when `mode` needs secrets that cannot be opened. What is wrong with the text are diagnostics.
     pub fn evaluate(&self, name: &EscName, text: &str, mode: Mode) -> Outcome<Evaluated> {
-        let prepared = texts::prepare(text);
-        let needs_keys = !matches!(mode, Mode::Check { show_secrets: false });
-        let keyring = if prepared.has_ciphertext && needs_keys { Some(self.keyring(name)?) } else { None };
-        let crypter = texts::Crypter::new(self, name, keyring, prepared.plaintexts);
-        let mut loader = texts::Imports::new(self, name);
         let called = format!("{}/{}", name.project, name.environment);
-        let context = self.context();
-        let providers = &self.0.providers;
-        let mut evaluated = eval::evaluate(&called, &prepared.text, mode, &mut loader, &crypter, providers, &context);
+        let mut evaluated = self.evaluate_as(&called, &name.organization, Some(name), text, mode)?;
         let mut warnings = texts::plaintext_warnings(&called, text);
         warnings.append(&mut evaluated.diagnostics);
         evaluated.diagnostics = warnings;
         Ok(evaluated)
     }
 
+    /// Evaluates a text that diagnostics call `called`. Its own secrets are opened with the keys of `own`; a text
+    /// that is no environment's has none. What it imports is of `organization`.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_as(
+        &self,
+        called: &str,
+        organization: &str,
+        own: Option<&EscName>,
+        text: &str,
+        mode: Mode,
+    ) -> Outcome<Evaluated> {
+        let prepared = texts::prepare(text);
+        let needs_keys = prepared.has_ciphertext && !matches!(mode, Mode::Check { show_secrets: false });
+        let keyring = own.filter(|_| needs_keys).map(|name| self.keyring(name)).transpose()?;
+        let crypter = texts::Crypter::new(self, own, keyring, prepared.plaintexts);
+        let mut loader = texts::Imports::new(self, organization);
+        let (context, providers) = (self.context(), &self.settings.providers);
+        Ok(eval::evaluate(called, &prepared.text, mode, &mut loader, &crypter, providers, &context))
+    }
+
     fn context(&self) -> BTreeMap<String, Value> {
         let object = |entries: [(&str, Value); 1]| {
             Value::plain(Content::Object(entries.map(|(key, value)| (key.to_owned(), value)).into()))
         };
-        let user = object([("id", Value::plain(Content::String(self.0.author.clone())))]);
+        let user = object([("id", Value::plain(Content::String(self.author.to_string())))]);
         BTreeMap::from([("pulumi".to_owned(), object([("user", user)]))])
     }
 
@@ -216,7 +244,11 @@ impl EscLocal {
         Ok(self.evaluate(name, text, Mode::Check { show_secrets })?.diagnostics)
     }
 
-    fn made(&self, name: &EscName) -> Outcome<()> {
+    /// Makes an environment.
+    ///
+    /// # Errors
+    /// `esc-exists` (refused); `store-recipient` when nobody could open it; what writing gives.
+    pub fn make(&self, name: &EscName) -> Outcome<()> {
         let shelf = self.shelf(name);
         if shelf.text()?.is_some() {
             return Err(Failure::refused("esc-exists", format!("the environment `{name}` exists")));
@@ -226,12 +258,22 @@ impl EscLocal {
             return Err(Failure::refused("esc-exists", format!("the environment `{name}` exists")));
         }
         self.keyring_for_writing(name, &writer)?;
-        writer.commit(EMPTY, &self.0.author, self.now()).map(drop)
+        writer.commit(EMPTY, &self.author, self.now()).map(drop)
     }
 
-    fn deleted(&self, name: &EscName) -> Outcome<()> {
+    /// Removes an environment with its history.
+    ///
+    /// # Errors
+    /// `esc-not-found`; `esc-protected` (refused); what writing gives.
+    pub fn remove(&self, name: &EscName) -> Outcome<()> {
         self.text(name)?;
-        self.shelf(name).lock()?.delete()
+        let shelf = self.shelf(name);
+        if shelf.labels()?.deletion_protected {
+            let labels = shelf.beside("labels.json").display().to_string();
+            return Err(Failure::refused("esc-protected", format!("`{name}` is protected from deletion"))
+                .hint(format!("`deletion_protected` in `{labels}` says so")));
+        }
+        shelf.lock()?.delete()
     }
 
     fn document(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document> {
@@ -244,7 +286,12 @@ impl EscLocal {
         Ok(Document { text, etag, revision })
     }
 
-    fn updated(&self, name: &EscName, text: &str, expected: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
+    /// Stores a text, its secrets encrypted, unless it has errors. With `expected`, only when the stored text still
+    /// has this [`etag`]. Answers the revision, and warnings.
+    ///
+    /// # Errors
+    /// `esc-not-found`; `esc-conflict` (refused); `esc-diagnostics`; `store-key`; what writing gives.
+    pub fn write(&self, name: &EscName, text: &str, expected: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
         self.text(name)?;
         let shelf = self.shelf(name);
         let writer = shelf.lock()?;
@@ -264,7 +311,7 @@ impl EscLocal {
         let recorded = shelf.revision_of(&current)?;
         let number = match recorded {
             Some(number) if encrypted == current => number,
-            _ => writer.commit(&encrypted, &self.0.author, self.now())?,
+            _ => writer.commit(&encrypted, &self.author, self.now())?,
         };
         Ok((Some(number), found))
     }
@@ -317,7 +364,8 @@ impl EscLocal {
 }
 
 /// Opaque to callers: changes with every byte of the stored text.
-fn etag(text: &str) -> String {
+#[must_use]
+pub fn etag(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
@@ -339,17 +387,17 @@ impl Source for EscLocal {
 
     async fn list(&self, organization: &str) -> Outcome<Vec<EscName>> {
         let organization = organization.to_owned();
-        self.blocking(move |store| Shelf::list(&store.0.root, &organization)).await
+        self.blocking(move |store| Shelf::list(&store.settings.root, &organization)).await
     }
 
     async fn create(&self, name: &EscName) -> Outcome<()> {
         let name = name.clone();
-        self.blocking(move |store| store.made(&name)).await
+        self.blocking(move |store| store.make(&name)).await
     }
 
     async fn delete(&self, name: &EscName) -> Outcome<()> {
         let name = name.clone();
-        self.blocking(move |store| store.deleted(&name)).await
+        self.blocking(move |store| store.remove(&name)).await
     }
 
     async fn read(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document> {
@@ -359,7 +407,7 @@ impl Source for EscLocal {
 
     async fn update(&self, name: &EscName, text: &str, etag: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
         let (name, text, etag) = (name.clone(), text.to_owned(), etag.map(str::to_owned));
-        self.blocking(move |store| store.updated(&name, &text, etag.as_deref())).await
+        self.blocking(move |store| store.write(&name, &text, etag.as_deref())).await
     }
 
     async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {

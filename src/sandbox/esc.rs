@@ -7,8 +7,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::esc_crypter::Crypter;
 use super::esc_environment::Environment;
+use super::esc_keeper::{Keeper, refused};
 use super::exchange::{Call, Reply, whole_second};
 use super::seed::{EscEnvironmentDetails, EscEnvironmentSeed, EscSeed, EscTokenSeed};
+use crate::base::environment::EscName;
+use crate::base::error::Outcome;
+use crate::io::esc_local::EscLocal;
 
 /// `organization`, `project`, `environment`.
 pub type Key = (String, String, String);
@@ -39,7 +43,7 @@ pub struct Esc {
     pub accounts: BTreeMap<String, Account>,
     pub audit_log: BTreeMap<String, Vec<Json>>,
     pub request_token: String,
-    pub crypter: Crypter,
+    pub keeper: Keeper,
     last_id: u64,
 }
 
@@ -78,15 +82,16 @@ impl Account {
 }
 
 impl Esc {
+    /// With a `store`, environments are kept there, else in memory.
     #[must_use]
-    pub fn new(request_token: &str) -> Self {
+    pub fn new(request_token: &str, store: Option<EscLocal>) -> Self {
         Self {
             environments: BTreeMap::new(),
             sessions: BTreeMap::new(),
             accounts: BTreeMap::new(),
             audit_log: BTreeMap::new(),
             request_token: request_token.to_owned(),
-            crypter: Crypter::new(),
+            keeper: store.map_or_else(|| Keeper::Memory(Crypter::new()), Keeper::Folder),
             last_id: 0,
         }
     }
@@ -111,6 +116,9 @@ impl Esc {
         let Some(account) = account.filter(|account| account.expires.is_none_or(|end| end > call.now)).cloned() else {
             return error(401, "Unauthorized: No credentials provided or are invalid.");
         };
+        if let Err(failure) = self.refresh() {
+            return refused(&failure);
+        }
         match (method, segments.as_slice()) {
             ("GET", ["api", "user"]) => Reply::json(200, self.user(&account)),
             ("GET", ["api", "user", "organizations", "default"]) => match self.organizations(&account).first() {
@@ -147,7 +155,7 @@ impl Esc {
     /// Merges a seed: the start of a world, or an edit from outside.
     ///
     /// # Errors
-    /// A sentence when a name is not an environment's.
+    /// A sentence when a name is not an environment's, or the store cannot take it.
     pub fn apply(&mut self, seed: &EscSeed, now: Timestamp) -> Result<(), String> {
         let now = whole_second(now);
         for (token, account) in &seed.tokens {
@@ -160,23 +168,33 @@ impl Esc {
             self.audit_log.entry(organization.clone()).or_default().extend(events.iter().cloned());
         }
         for (name, seed) in &seed.environments {
-            let parsed: crate::base::environment::EscName = name.parse().map_err(|_| format!("`{name}` is no name"))?;
+            let parsed: EscName = name.parse().map_err(|_| format!("`{name}` is no name"))?;
             let key = (parsed.organization, parsed.project, parsed.environment);
             let details = match seed {
-                None => {
-                    self.environments.remove(&key);
-                    continue;
-                }
+                None => None,
                 Some(EscEnvironmentSeed::Text(text)) => {
-                    EscEnvironmentDetails { text: Some(text.clone()), ..EscEnvironmentDetails::default() }
+                    Some(EscEnvironmentDetails { text: Some(text.clone()), ..EscEnvironmentDetails::default() })
                 }
-                Some(EscEnvironmentSeed::Full(details)) => details.clone(),
+                Some(EscEnvironmentSeed::Full(details)) => Some(details.clone()),
             };
-            let id = self.next_id();
-            let environment = self.environments.entry(key).or_insert_with(|| Environment::new(id, "sandbox", now));
-            environment.apply(&details, &self.crypter, now);
+            self.seed(&key, details.as_ref(), now).map_err(|failure| failure.to_string())?;
         }
         Ok(())
+    }
+
+    fn seed(&mut self, key: &Key, details: Option<&EscEnvironmentDetails>, now: Timestamp) -> Outcome<()> {
+        self.refresh()?;
+        let there = self.environments.contains_key(key);
+        let Some(details) = details else { return if there { self.drop_environment(key) } else { Ok(()) } };
+        if !there {
+            self.make(key, "sandbox", now)?;
+        }
+        if let Some(text) = &details.text {
+            self.write(key, text, "sandbox", now)?;
+        }
+        let Some(environment) = self.environments.get_mut(key) else { return Ok(()) };
+        environment.seed_labels(details, now);
+        self.keep_labels(key)
     }
 
     /// Everything in clear, in the shape of a seed.
@@ -186,7 +204,9 @@ impl Esc {
             .environments
             .iter()
             .map(|((organization, project, name), one)| {
-                (format!("{organization}/{project}/{name}"), one.state(&self.crypter))
+                let key = (organization.clone(), project.clone(), name.clone());
+                let in_clear = |text: &str| self.in_clear(&key, text).unwrap_or_else(|_| text.to_owned());
+                (format!("{organization}/{project}/{name}"), one.state(in_clear))
             })
             .collect();
         json!({"environments": environments})

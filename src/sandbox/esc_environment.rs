@@ -1,101 +1,64 @@
 //! One environment over HTTP: its text, its revisions and tags, opening and checking it
 //! (esc-api.md §§4.2–4.5).
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value as Json, json};
 
 use super::esc::{Account, Esc, Key, Session, diagnosed, error};
-use super::esc_crypter::Crypter;
 use super::esc_evaluation::{self as evaluation, Evaluation};
+use super::esc_keeper::refused;
 use super::exchange::{Call, Reply};
 use super::seed::EscEnvironmentDetails;
+use crate::base::environment::EscName;
 use crate::esc::path::Path;
 use crate::esc::value::Value;
+use crate::io::esc_local::shelf::Record;
+use crate::io::esc_local::{self, Labels, Tag};
 
 pub struct Environment {
-    pub id: u64,
-    pub created: Timestamp,
-    pub modified: Timestamp,
-    /// Never empty; numbers from 1 upwards. The first one is empty (esc-api.md §4.4).
-    pub revisions: Vec<Revision>,
-    pub revision_tags: BTreeMap<String, RevisionTag>,
-    pub tags: BTreeMap<String, Tag>,
-    pub deletion_protected: bool,
-}
-
-pub struct Revision {
-    pub number: u64,
-    pub text: String,
-    pub created: Timestamp,
-    pub author: String,
-    pub retracted: Option<Json>,
-}
-
-pub struct RevisionTag {
-    pub revision: u64,
-    pub created: Timestamp,
-    pub modified: Timestamp,
-    pub editor: String,
-}
-
-pub struct Tag {
-    pub value: String,
-    pub created: Timestamp,
-    pub modified: Timestamp,
-    pub editor: String,
+    /// Never empty; numbers from 1 upwards. In memory the first one is empty (esc-api.md §4.4).
+    pub revisions: Vec<Record>,
+    pub labels: Labels,
 }
 
 impl Environment {
     #[must_use]
-    pub fn new(id: u64, author: &str, now: Timestamp) -> Self {
-        let first =
-            Revision { number: 1, text: String::new(), created: now, author: author.to_owned(), retracted: None };
-        Self {
-            id,
-            created: now,
-            modified: now,
-            revisions: vec![first],
-            revision_tags: BTreeMap::new(),
-            tags: BTreeMap::new(),
-            deletion_protected: false,
-        }
+    pub fn new(author: &str, now: Timestamp) -> Self {
+        let first = Record { number: 1, text: String::new(), created: now, author: author.to_owned() };
+        Self { revisions: vec![first], labels: Labels::default() }
     }
 
     /// Adds a revision.
-    pub fn push(&mut self, text: String, author: &str, now: Timestamp) -> u64 {
+    pub fn push(&mut self, text: String, author: &str, now: Timestamp) {
         let number = self.revisions.last().map_or(0, |last| last.number) + 1;
-        self.revisions.push(Revision { number, text, created: now, author: author.to_owned(), retracted: None });
-        self.modified = now;
-        number
+        self.revisions.push(Record { number, text, created: now, author: author.to_owned() });
     }
 
-    pub fn apply(&mut self, seed: &EscEnvironmentDetails, crypter: &Crypter, now: Timestamp) {
-        if let Some(text) = &seed.text {
-            self.push(crypter.encrypt(text), "sandbox", now);
-        }
-        self.deletion_protected = seed.deletion_protected.unwrap_or(self.deletion_protected);
+    pub fn seed_labels(&mut self, seed: &EscEnvironmentDetails, now: Timestamp) {
+        let labels = &mut self.labels;
+        labels.deletion_protected = seed.deletion_protected.unwrap_or(labels.deletion_protected);
         for (name, value) in &seed.tags {
             let tag = Tag { value: value.clone(), created: now, modified: now, editor: "sandbox".to_owned() };
-            self.tags.insert(name.clone(), tag);
+            labels.tags.insert(name.clone(), tag);
         }
     }
 
     #[must_use]
-    pub fn state(&self, crypter: &Crypter) -> Json {
-        let tags: Map<String, Json> = self.tags.iter().map(|(name, tag)| (name.clone(), json!(tag.value))).collect();
+    pub fn state(&self, in_clear: impl Fn(&str) -> String) -> Json {
+        let tags: Map<String, Json> =
+            self.labels.tags.iter().map(|(name, tag)| (name.clone(), json!(tag.value))).collect();
         let latest = self.revisions.last();
         json!({
-            "text": latest.map_or_else(String::new, |revision| crypter.decrypt_text(&revision.text)), "tags": tags,
-            "revision": latest.map_or(0, |revision| revision.number), "deletion_protected": self.deletion_protected
+            "text": latest.map_or_else(String::new, |revision| in_clear(&revision.text)), "tags": tags,
+            "revision": latest.map_or(0, |revision| revision.number),
+            "deletion_protected": self.labels.deletion_protected
         })
     }
 
     /// By number, by tag, or `latest`.
     #[must_use]
-    pub fn revision(&self, version: &str) -> Option<&Revision> {
-        let number = match self.revision_tags.get(version) {
+    pub fn revision(&self, version: &str) -> Option<&Record> {
+        let number = match self.labels.revision_tags.get(version) {
             _ if version == "latest" => return self.revisions.last(),
             Some(tag) => tag.revision,
             None => version.parse().ok()?,
@@ -103,19 +66,19 @@ impl Environment {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
-    fn etag(&self, revision: &Revision) -> String {
-        format!("\"{:x}-{:x}\"", self.id, revision.number)
-    }
-
     /// Tag names of a revision; `latest` follows every update.
-    pub fn tags_of(&self, revision: &Revision) -> Vec<&str> {
-        let tagged = self.revision_tags.iter().filter(|(_, tag)| tag.revision == revision.number);
+    pub fn tags_of(&self, revision: &Record) -> Vec<&str> {
+        let tagged = self.labels.revision_tags.iter().filter(|(_, tag)| tag.revision == revision.number);
         let mut names: Vec<&str> = tagged.map(|(name, _)| name.as_str()).collect();
         if self.revisions.last().is_some_and(|last| last.number == revision.number) {
             names.push("latest");
         }
         names
     }
+}
+
+fn etag(revision: &Record) -> String {
+    format!("\"{:x}-{}\"", revision.number, esc_local::etag(&revision.text))
 }
 
 /// Go's duration text (`2h0m0s`) in seconds; none when it is not one.
@@ -184,7 +147,8 @@ impl Esc {
             .map(|((organization, project, name), one)| {
                 json!({
                     "organization": organization, "project": project, "name": name,
-                    "created": one.created, "modified": one.modified
+                    "created": one.revisions.first().map(|first| first.created),
+                    "modified": one.revisions.last().map(|last| last.created)
                 })
             })
             .collect();
@@ -198,16 +162,17 @@ impl Esc {
         let body = call.json().unwrap_or_default();
         let project = body["project"].as_str().unwrap_or("default");
         let name = body["name"].as_str().unwrap_or_default();
-        if crate::base::environment::EscName::new(organization, project, name).is_err() {
+        if EscName::new(organization, project, name).is_err() {
             return error(400, "Bad Request: invalid environment name");
         }
         let key = (organization.to_owned(), project.to_owned(), name.to_owned());
         if self.environments.contains_key(&key) {
             return error(409, "Conflict: environment already exists");
         }
-        let id = self.next_id();
-        self.environments.insert(key, Environment::new(id, &account.login, call.second()));
-        Reply::empty(204)
+        match self.make(&key, &account.login, call.second()) {
+            Ok(()) => Reply::empty(204),
+            Err(failure) => refused(&failure),
+        }
     }
 
     /// Everything below one environment.
@@ -227,18 +192,19 @@ impl Esc {
             return reply;
         }
         match (method, rest) {
-            ("GET" | "HEAD", []) => text(environment, "latest", None),
-            ("GET", ["decrypt"]) => text(environment, "latest", Some(&self.crypter)),
-            ("GET", ["versions", version]) if *version != "tags" => text(environment, version, None),
-            ("GET", ["versions", version, "decrypt"]) => text(environment, version, Some(&self.crypter)),
+            ("GET" | "HEAD", []) => self.text(key, "latest", false),
+            ("GET", ["decrypt"]) => self.text(key, "latest", true),
+            ("GET", ["versions", version]) if *version != "tags" => self.text(key, version, false),
+            ("GET", ["versions", version, "decrypt"]) => self.text(key, version, true),
             ("PATCH", []) => self.update(call, account, key),
-            ("DELETE", []) if environment.deletion_protected => {
+            ("DELETE", []) if environment.labels.deletion_protected => {
                 error(409, "Conflict: environment is protected from deletion")
             }
-            ("DELETE", []) => {
-                self.environments.remove(key);
-                Reply::empty(204)
-            }
+            ("DELETE", []) => match self.drop_environment(key) {
+                Ok(()) => Reply::empty(204),
+                Err(failure) => refused(&failure),
+            },
+            ("POST", ["clone"]) => self.clone_environment(call, key),
             ("POST", ["open"]) => self.open_version(call, account, key, "latest"),
             ("POST", ["versions", version, "open"]) => self.open_version(call, account, key, version),
             ("GET", ["open", rest @ ..]) => self.read_session(call, key, rest),
@@ -246,40 +212,67 @@ impl Esc {
                 let latest = environment.revision("latest").map_or_else(String::new, |latest| latest.text.clone());
                 self.check(call, key, &latest)
             }
-            ("GET", ["settings"]) => Reply::json(200, json!({"deletionProtected": environment.deletion_protected})),
-            ("PATCH", ["settings"]) => {
-                let body = call.json().unwrap_or_default();
-                environment.deletion_protected =
-                    body["deletionProtected"].as_bool().unwrap_or(environment.deletion_protected);
-                Reply::json(200, json!({"deletionProtected": environment.deletion_protected}))
+            ("GET", ["referrers"]) => self.referrers(call, key),
+            // No rotator can be reached from here; the service says the same where rotation is not enabled.
+            ("POST", ["rotate"]) => error(403, "Forbidden: secret rotation is not enabled"),
+            ("GET", ["settings"]) => settings(&environment.labels),
+            (_, ["settings" | "versions" | "tags", ..]) => {
+                let before = environment.labels.clone();
+                let reply = match rest {
+                    ["versions", rest @ ..] => environment.versions(call, &account.login, rest),
+                    ["tags", rest @ ..] => environment.environment_tags(call, &account.login, rest),
+                    ["settings"] if method == "PATCH" => {
+                        let protected = call.json().unwrap_or_default()["deletionProtected"].as_bool();
+                        let labels = &mut environment.labels;
+                        labels.deletion_protected = protected.unwrap_or(labels.deletion_protected);
+                        settings(labels)
+                    }
+                    _ => error(404, "Not Found"),
+                };
+                if environment.labels == before {
+                    return reply;
+                }
+                self.keep_labels(key).map_or_else(|failure| refused(&failure), |()| reply)
             }
-            ("GET", ["referrers"]) => Reply::json(200, json!({"referrers": {}})),
-            (_, ["versions", rest @ ..]) => environment.versions(call, &account.login, rest),
-            (_, ["tags", rest @ ..]) => environment.environment_tags(call, &account.login, rest),
             _ => error(404, "Not Found"),
+        }
+    }
+
+    /// The definition text; both headers are mandatory for the CLI (esc-api.md §5).
+    fn text(&self, key: &Key, version: &str, in_clear: bool) -> Reply {
+        let Some(revision) = self.environments.get(key).and_then(|environment| environment.revision(version)) else {
+            return error(404, "Not Found: revision not found");
+        };
+        let text = if in_clear { self.in_clear(key, &revision.text) } else { Ok(revision.text.clone()) };
+        match text {
+            Ok(text) => Reply::text(200, "application/x-yaml", text)
+                .header("pulumi-esc-revision", revision.number.to_string())
+                .header("etag", etag(revision)),
+            Err(failure) => refused(&failure),
         }
     }
 
     fn update(&mut self, call: &Call, account: &Account, key: &Key) -> Reply {
         let text = String::from_utf8_lossy(&call.body).into_owned();
-        let given = call.header("etag").or_else(|| call.header("if-match")).map(str::to_owned);
-        if let (Some(given), Some(environment)) = (given, self.environments.get(key))
-            && !given.is_empty()
-            && environment.revisions.last().is_some_and(|last| environment.etag(last) != given)
-        {
+        let latest =
+            |esc: &Self| esc.environments.get(key).and_then(|environment| environment.revisions.last().cloned());
+        let given = call.header("etag").or_else(|| call.header("if-match"));
+        if given.is_some_and(|given| !given.is_empty() && latest(self).is_none_or(|latest| etag(&latest) != given)) {
             return error(409, "Conflict: environment has been modified");
         }
-        let Evaluation { diagnostics, failed, .. } = evaluation::check(self, key, &text, false);
+        let Evaluation { diagnostics, failed, .. } = match evaluation::check(self, key, &text, false) {
+            Ok(evaluation) => evaluation,
+            Err(failure) => return refused(&failure),
+        };
         if failed {
             return diagnosed(&diagnostics);
         }
-        let now = call.second();
-        let text = self.crypter.encrypt(&text);
-        let Some(environment) = self.environments.get_mut(key) else { return error(404, "Not Found") };
-        let number = environment.push(text, &account.login, now);
-        let etag = environment.revisions.last().map(|last| environment.etag(last)).unwrap_or_default();
+        if let Err(failure) = self.write(key, &text, &account.login, call.second()) {
+            return refused(&failure);
+        }
+        let Some(latest) = latest(self) else { return error(404, "Not Found") };
         let body = if diagnostics.is_empty() { json!({}) } else { json!({"diagnostics": diagnostics}) };
-        Reply::json(200, body).header("pulumi-esc-revision", number.to_string()).header("etag", etag)
+        Reply::json(200, body).header("pulumi-esc-revision", latest.number.to_string()).header("etag", etag(&latest))
     }
 
     fn open_version(&mut self, call: &Call, account: &Account, key: &Key, version: &str) -> Reply {
@@ -296,7 +289,10 @@ impl Esc {
             Some(Some(seconds)) => seconds,
             Some(None) => return error(400, "Bad Request: invalid duration"),
         };
-        let Evaluation { body, diagnostics, failed } = evaluation::open(self, key, text);
+        let Evaluation { body, diagnostics, failed } = match evaluation::open(self, key, text) {
+            Ok(evaluation) => evaluation,
+            Err(failure) => return refused(&failure),
+        };
         if failed {
             return diagnosed(&diagnostics);
         }
@@ -322,10 +318,15 @@ impl Esc {
         }
     }
 
+    /// A definition with errors is still answered with what it evaluates to: the CLI ignores the diagnostics of a 400
+    /// here, and then stumbles over the empty result (esc-api.md §6).
     fn check(&self, call: &Call, key: &Key, text: &str) -> Reply {
-        let Evaluation { mut body, diagnostics, failed } =
-            evaluation::check(self, key, text, call.parameter("showSecrets") == Some("true"));
-        if failed {
+        let show_secrets = call.parameter("showSecrets") == Some("true");
+        let Evaluation { mut body, diagnostics, failed } = match evaluation::check(self, key, text, show_secrets) {
+            Ok(evaluation) => evaluation,
+            Err(failure) => return refused(&failure),
+        };
+        if failed && body.get("properties").is_none() {
             return diagnosed(&diagnostics);
         }
         if !diagnostics.is_empty() {
@@ -335,11 +336,6 @@ impl Esc {
     }
 }
 
-/// The definition text; both headers are mandatory for the CLI (esc-api.md §5).
-fn text(environment: &Environment, version: &str, crypter: Option<&Crypter>) -> Reply {
-    let Some(revision) = environment.revision(version) else { return error(404, "Not Found: revision not found") };
-    let text = crypter.map_or_else(|| revision.text.clone(), |crypter| crypter.decrypt_text(&revision.text));
-    Reply::text(200, "application/x-yaml", text)
-        .header("pulumi-esc-revision", revision.number.to_string())
-        .header("etag", environment.etag(revision))
+fn settings(labels: &Labels) -> Reply {
+    Reply::json(200, json!({"deletionProtected": labels.deletion_protected}))
 }

@@ -6,8 +6,10 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::esc::error;
-use super::esc_environment::{Environment, Revision, RevisionTag, Tag};
+use super::esc_environment::Environment;
 use super::exchange::{Call, Reply};
+use crate::io::esc_local::shelf::Record;
+use crate::io::esc_local::{Retraction, RevisionTag, Tag};
 
 fn count(call: &Call, name: &str, usual: u64) -> u64 {
     call.parameter(name).and_then(|text| text.parse().ok()).filter(|number| *number > 0).unwrap_or(usual)
@@ -35,12 +37,13 @@ impl Environment {
                     return error(400, "Bad Request: the latest revision cannot be retracted");
                 }
                 let body = call.json().unwrap_or_default();
-                let replacement = body["replacement"].as_u64().unwrap_or(number + 1);
-                let at = call.second();
-                if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
-                    revision.retracted =
-                        Some(json!({"replacement": replacement, "at": at, "byLogin": login, "reason": body["reason"]}));
-                }
+                let retraction = Retraction {
+                    replacement: body["replacement"].as_u64().unwrap_or(number + 1),
+                    at: call.second(),
+                    by: login.to_owned(),
+                    reason: text(&body, "reason"),
+                };
+                self.labels.retracted.insert(number, retraction);
                 Reply::empty(204)
             }
             (_, ["tags", rest @ ..]) => self.version_tags(call, login, rest),
@@ -48,13 +51,14 @@ impl Environment {
         }
     }
 
-    fn show_revision(&self, revision: &Revision) -> Json {
+    fn show_revision(&self, revision: &Record) -> Json {
         let mut shown = json!({
             "number": revision.number, "created": revision.created, "creatorLogin": revision.author,
             "creatorName": revision.author, "tags": self.tags_of(revision)
         });
-        if let Some(retracted) = &revision.retracted {
-            shown["retracted"] = retracted.clone();
+        if let Some(Retraction { replacement, at, by, reason }) = self.labels.retracted.get(&revision.number) {
+            shown["retracted"] =
+                json!({"replacement": replacement, "at": at, "byLogin": by, "byName": by, "reason": reason});
         }
         shown
     }
@@ -78,33 +82,38 @@ impl Environment {
                 let most = usize::try_from(count(call, "count", 100)).unwrap_or(100).min(500);
                 let latest = self.latest_tag();
                 let mut all: Vec<(&str, &RevisionTag)> =
-                    self.revision_tags.iter().map(|(name, tag)| (name.as_str(), tag)).collect();
+                    self.labels.revision_tags.iter().map(|(name, tag)| (name.as_str(), tag)).collect();
                 all.extend(latest.iter().map(|tag| ("latest", tag)));
                 all.sort_by_key(|(name, _)| *name);
-                let shown: Vec<Json> =
-                    all.iter().filter(|(name, _)| *name > after).take(most).map(|(name, tag)| tag.show(name)).collect();
+                let shown: Vec<Json> = all
+                    .iter()
+                    .filter(|(name, _)| *name > after)
+                    .take(most)
+                    .map(|(name, tag)| show_revision_tag(name, tag))
+                    .collect();
                 Reply::json(200, json!({"tags": shown, "nextToken": ""}))
             }
             ("POST", []) => {
                 let Some(name) = text(&body, "name") else { return error(400, "Bad Request: name is required") };
-                if name == "latest" || self.revision_tags.contains_key(&name) {
+                if name == "latest" || self.labels.revision_tags.contains_key(&name) {
                     return error(409, "Conflict: tag already exists");
                 }
                 let Some(revision) = revision() else { return error(404, "Not Found: revision not found") };
                 let tag = RevisionTag { revision, created: now, modified: now, editor: login.to_owned() };
-                self.revision_tags.insert(name, tag);
+                self.labels.revision_tags.insert(name, tag);
                 Reply::empty(204)
             }
-            ("GET", ["latest"]) => self
-                .latest_tag()
-                .map_or_else(|| error(404, "Not Found: tag not found"), |tag| Reply::json(200, tag.show("latest"))),
-            ("GET", [name]) => match self.revision_tags.get(*name) {
-                Some(tag) => Reply::json(200, tag.show(name)),
+            ("GET", ["latest"]) => self.latest_tag().map_or_else(
+                || error(404, "Not Found: tag not found"),
+                |tag| Reply::json(200, show_revision_tag("latest", &tag)),
+            ),
+            ("GET", [name]) => match self.labels.revision_tags.get(*name) {
+                Some(tag) => Reply::json(200, show_revision_tag(name, tag)),
                 None => error(404, "Not Found: tag not found"),
             },
             ("PATCH", [name]) => {
                 let Some(revision) = revision() else { return error(404, "Not Found: revision not found") };
-                let Some(tag) = self.revision_tags.get_mut(*name) else {
+                let Some(tag) = self.labels.revision_tags.get_mut(*name) else {
                     return error(404, "Not Found: tag not found");
                 };
                 tag.revision = revision;
@@ -112,7 +121,7 @@ impl Environment {
                 login.clone_into(&mut tag.editor);
                 Reply::empty(204)
             }
-            ("DELETE", [name]) => match self.revision_tags.remove(*name) {
+            ("DELETE", [name]) => match self.labels.revision_tags.remove(*name) {
                 Some(_) => Reply::empty(204),
                 None => error(404, "Not Found: tag not found"),
             },
@@ -126,27 +135,27 @@ impl Environment {
         match (call.method.as_str(), rest) {
             ("GET", []) => {
                 let shown: Map<String, Json> =
-                    self.tags.iter().map(|(name, tag)| (name.clone(), tag.show(name))).collect();
+                    self.labels.tags.iter().map(|(name, tag)| (name.clone(), show_tag(name, tag))).collect();
                 Reply::json(200, json!({"tags": shown, "nextToken": "0"}))
             }
             ("POST", []) => {
                 let (Some(name), Some(value)) = (text(&body, "name"), text(&body, "value")) else {
                     return error(400, "Bad Request: name and value are required");
                 };
-                if self.tags.contains_key(&name) {
+                if self.labels.tags.contains_key(&name) {
                     return error(409, "Conflict: tag already exists");
                 }
                 let tag = Tag { value, created: now, modified: now, editor: login.to_owned() };
-                let shown = tag.show(&name);
-                self.tags.insert(name, tag);
+                let shown = show_tag(&name, &tag);
+                self.labels.tags.insert(name, tag);
                 Reply::json(200, shown)
             }
-            ("GET", [name]) => match self.tags.get(*name) {
-                Some(tag) => Reply::json(200, tag.show(name)),
+            ("GET", [name]) => match self.labels.tags.get(*name) {
+                Some(tag) => Reply::json(200, show_tag(name, tag)),
                 None => error(404, "Not Found: tag not found"),
             },
             ("PATCH", [name]) => {
-                let Some(tag) = self.tags.get(*name) else { return error(404, "Not Found: tag not found") };
+                let Some(tag) = self.labels.tags.get(*name) else { return error(404, "Not Found: tag not found") };
                 let current = body.pointer("/currentTag/value").and_then(Json::as_str);
                 if current.is_some_and(|current| current != tag.value) {
                     return error(409, "Conflict: tag has been modified");
@@ -155,13 +164,13 @@ impl Environment {
                 let new_name = text(&wanted, "name").unwrap_or_else(|| (*name).to_owned());
                 let value = text(&wanted, "value").unwrap_or_else(|| tag.value.clone());
                 let created = tag.created;
-                self.tags.remove(*name);
+                self.labels.tags.remove(*name);
                 let tag = Tag { value, created, modified: now, editor: login.to_owned() };
-                let shown = tag.show(&new_name);
-                self.tags.insert(new_name, tag);
+                let shown = show_tag(&new_name, &tag);
+                self.labels.tags.insert(new_name, tag);
                 Reply::json(200, shown)
             }
-            ("DELETE", [name]) => match self.tags.remove(*name) {
+            ("DELETE", [name]) => match self.labels.tags.remove(*name) {
                 Some(_) => Reply::empty(204),
                 None => error(404, "Not Found: tag not found"),
             },
@@ -170,21 +179,17 @@ impl Environment {
     }
 }
 
-impl RevisionTag {
-    fn show(&self, name: &str) -> Json {
-        json!({
-            "name": name, "revision": self.revision, "created": self.created, "modified": self.modified,
-            "editorLogin": self.editor, "editorName": self.editor
-        })
-    }
+fn show_revision_tag(name: &str, tag: &RevisionTag) -> Json {
+    json!({
+        "name": name, "revision": tag.revision, "created": tag.created, "modified": tag.modified,
+        "editorLogin": tag.editor, "editorName": tag.editor
+    })
 }
 
-impl Tag {
-    /// Without `id`: the Go SDK refuses fields that it does not know.
-    fn show(&self, name: &str) -> Json {
-        json!({
-            "name": name, "value": self.value, "created": self.created, "modified": self.modified,
-            "editorLogin": self.editor, "editorName": self.editor
-        })
-    }
+/// Without `id`: the Go SDK refuses fields that it does not know.
+fn show_tag(name: &str, tag: &Tag) -> Json {
+    json!({
+        "name": name, "value": tag.value, "created": tag.created, "modified": tag.modified,
+        "editorLogin": tag.editor, "editorName": tag.editor
+    })
 }

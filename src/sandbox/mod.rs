@@ -3,14 +3,16 @@
 //! The real clients of `io/` talk to it, and so do `gh`, PyGithub, Octokit, the `esc` command and the
 //! Pulumi SDKs. It really unseals what it is given, and it shows everything it holds in clear at
 //! `GET /_sandbox/state`. **It listens on the loopback interface only.** Each answer is a pure step of
-//! an in-memory world (`github*.rs`, `esc*.rs`); HTTP, faults and the request log are around it (`server.rs`).
+//! a world in memory (`github*.rs`, `esc*.rs`; environments may rest in an embedded store); HTTP, faults and the request log are around it (`server.rs`).
 
 mod admin;
 mod esc;
 mod esc_crypter;
 mod esc_environment;
 mod esc_evaluation;
+mod esc_keeper;
 mod esc_oidc;
+mod esc_relations;
 mod esc_revisions;
 mod exchange;
 mod faults;

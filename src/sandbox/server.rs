@@ -25,6 +25,7 @@ use super::listener::{Connection, LoopbackListener};
 use super::request_log::{Request, RequestLog};
 use super::response::{plain, respond};
 use super::seed::{EscTokenSeed, Seed, TokenSeed};
+use crate::io::esc_local::EscLocal;
 
 /// Where the sandbox takes the time from: the caller's clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -43,6 +44,8 @@ pub struct Options {
     pub github_token: String,
     pub pulumi_token: String,
     pub seed: Seed,
+    /// Where Pulumi Cloud keeps environments; in memory without it.
+    pub store: Option<EscLocal>,
     /// Added to every answer.
     pub latency: Duration,
 }
@@ -58,6 +61,7 @@ impl Options {
             github_token: "ghp_sandbox".to_owned(),
             pulumi_token: "pul-sandbox".to_owned(),
             seed: Seed::default(),
+            store: None,
             latency: Duration::ZERO,
         }
     }
@@ -205,7 +209,7 @@ pub async fn start(options: Options) -> io::Result<Running> {
     seed.esc.tokens.entry(options.pulumi_token.clone()).or_insert(Some(EscTokenSeed::default()));
     let mut world = World {
         github: Github::default(),
-        esc: Esc::new(ID_TOKEN_REQUEST_TOKEN),
+        esc: Esc::new(ID_TOKEN_REQUEST_TOKEN, options.store),
         log: RequestLog::default(),
         faults: Faults::default(),
         latency: options.latency,

@@ -22,7 +22,7 @@ refused() { # refused WHAT WANTED ARGUMENT...: the error, and exit code 1
 }
 # Times and ciphertexts differ from run to run.
 steady() {
-  sed -E 's/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} \+0000 UTC/TIME/; s/ciphertext: [A-Za-z0-9+\/=]+/ciphertext: .../' |
+  sed -E 's/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,} \+0000 UTC/TIME/; s/ciphertext: [A-Za-z0-9+\/=]+/ciphertext: .../' |
     sed -E 's/ +$//' | sed '/^$/d'
 }
 
@@ -162,7 +162,7 @@ Date:   TIME
 revision 5 (retracted)
 Author: sandbox <sandbox>
 Date:   TIME
-    Retracted by  <sandbox> at TIME and replaced with revision 6.
+    Retracted by sandbox <sandbox> at TIME and replaced with revision 6.
     mistaken
 revision 4
 Author: sandbox <sandbox>
@@ -186,7 +186,11 @@ check 'esc: lists tags, and comes to an end' "$("$esc" env tag ls $environment -
   $'Name: team\nValue: dev'
 said 'removes the tag' 'Successfully deleted environment tag: team' env tag rm $environment team
 
-said 'lists environments' 'payready/cli/staging' env ls -o payready -p cli
+said 'makes an environment that imports it' 'Environment created: payready/cli/user' env init payready/cli/user
+said 'imports it' '' env set payready/cli/user 'imports[0]' cli/staging
+check 'esc: tells who imports it' "$("$esc" env referrer list $environment | grep -c cli/user)" 1
+said 'copies an environment' "Environment $environment cloned into payready/cli/copy." env clone $environment cli/copy
+said 'lists environments' $'payready/cli/copy\npayready/cli/staging\npayready/cli/user' env ls -o payready -p cli
 said 'removes a value' '' env rm $environment db
 said 'protects an environment' 'true' env settings set $environment deletion-protected true
 check 'esc: a protected environment stays' "$(run env rm $environment --yes | grep -c 'deletion protection is enabled')" 1
@@ -194,5 +198,10 @@ said 'protects it no more' 'false' env settings set $environment deletion-protec
 said 'removes an environment' "Environment \"$environment\" has been removed!" env rm $environment --yes
 refused 'what is removed is gone' \
   "getting environment definition: [404] Not Found: environment \"$environment\" not found" env get $environment
+check 'esc: an environment with errors still shows a value' \
+  "$("$esc" env get payready/cli/user 'imports' 2>&1 | grep -c 'panic\|fatal')" 0
+refused 'rotation is not offered' '[403] Forbidden: secret rotation is not enabled' env rotate payready/cli/copy
+check 'esc: the copy has the value' \
+  "$(state esc environments payready/cli/copy text | grep -c 'region: eu-west-1')" 1
 said 'logs out' "Logged out of $PULUMI_BACKEND_URL" logout "$PULUMI_BACKEND_URL"
 exit "$failed"

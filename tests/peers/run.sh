@@ -35,14 +35,21 @@ if ! command -v gh >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev
   { apt-get -qq update && apt-get -qq install -y --no-install-recommends gh; } >"$work/apt.log" 2>&1 || cat "$work/apt.log"
 fi
 
-env -i HOME="$work" "$binary" sandbox --github-socket "$work/github.sock" >"$work/exports" 2>"$work/sandbox.log" &
-sandbox=$!
-for _ in $(seq 100); do
-  [[ $(wc -l <"$work/exports") -ge 4 ]] && break
-  sleep 0.1
-done
-# shellcheck disable=SC1091
-source "$work/exports"
+# start ARGUMENT...: a sandbox, and its addresses in the environment. The key exists in tests only.
+start() {
+  [[ -z $sandbox ]] || kill "$sandbox"
+  : >"$work/exports"
+  env -i HOME="$work" USER=sandbox SOPHIA_AGE_KEY="$age_key" "$binary" sandbox "$@" >"$work/exports" 2>"$work/sandbox.log" &
+  sandbox=$!
+  for _ in $(seq 100); do
+    [[ $(wc -l <"$work/exports") -ge 4 ]] && break
+    sleep 0.1
+  done
+  # shellcheck disable=SC1091
+  source "$work/exports"
+}
+age_key=AGE-SECRET-KEY-1CJEX0VHE456RUT0NH4FRDWFDQD4G6EZGUU8TSD7LK20D947D7RGQ5SL9KS
+start --github-socket "$work/github.sock"
 export GITHUB_SOCKET=$work/github.sock GH_CONFIG_DIR=$work/gh HOME=$work
 
 # What our own tool writes, the peers read.
@@ -82,6 +89,11 @@ peer pulumi-esc-sdk env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pulu
 peer octokit node "$tools/octokit/octokit.mjs"
 peer gh bash "$here/gh.sh"
 peer esc bash "$here/esc.sh" "$tools/esc"
+# The same with environments in an embedded store, which is there afterwards.
+start --store "$work/store"
+peer 'esc on a store' bash "$here/esc.sh" "$tools/esc"
+start --store "$work/store"
+peer store env SOPHIA_AGE_KEY="$age_key" bash "$here/store.sh" "$tools/esc" "$binary" "$work/store"
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [[ $failed == 0 ]]

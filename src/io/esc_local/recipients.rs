@@ -46,10 +46,10 @@ impl EscLocal {
         if recipients.len() == before && !passphrase {
             return Ok(false);
         }
-        if passphrase && !self.0.identities.has_passphrase() {
+        if passphrase && !self.settings.identities.has_passphrase() {
             return Err(Failure::usage("age-passphrase", "no passphrase was given"));
         }
-        let mut changed = KeyFile::wrap(&keyring, &recipients, passphrase.then_some(&self.0.identities))?;
+        let mut changed = KeyFile::wrap(&keyring, &recipients, passphrase.then_some(&self.settings.identities))?;
         if !passphrase {
             changed.wrapped_for_passphrase = file.wrapped_for_passphrase;
         }
@@ -78,16 +78,16 @@ impl EscLocal {
                 .hint("add another one first; without a recipient nobody could open its secrets"));
         }
         // The passphrase gets the new key only when this run knows it.
-        let passphrase = file.wrapped_for_passphrase.is_some() && self.0.identities.has_passphrase();
+        let passphrase = file.wrapped_for_passphrase.is_some() && self.settings.identities.has_passphrase();
         if file.wrapped_for_passphrase.is_some() && !passphrase {
             return Err(Failure::auth("age-passphrase", format!("`{name}` is also opened by a passphrase"))
                 .hint("give the passphrase too, so that it is wrapped for the new data key"));
         }
         let keyring = keyring.renewed();
         // Keys first: a kill behind this leaves secrets that the next write takes over to the new key.
-        writer.write_keys(&KeyFile::wrap(&keyring, &left, passphrase.then_some(&self.0.identities))?)?;
+        writer.write_keys(&KeyFile::wrap(&keyring, &left, passphrase.then_some(&self.settings.identities))?)?;
         let encrypted = self.encrypted(name, &writer, &text, &text)?;
-        writer.commit(&encrypted, &self.0.author, self.now())
+        writer.commit(&encrypted, &self.author, self.now())
     }
 
     fn no_recipient(&self, name: &EscName, gone: &Recipient) -> Failure {

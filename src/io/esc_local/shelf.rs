@@ -5,6 +5,7 @@
 //! DIR/ORGANIZATION/PROJECT/.sophia/ENVIRONMENT/
 //!     keys.json            recipients, and the data keys wrapped for them
 //!     tags.json            revision tags
+//!     labels.json          environment tags and the like, where the store is served
 //!     revisions/000012.yaml   each revision: one line of comment, then the text
 //!     pending.yaml         a revision that is being written
 //!     lock                 held by the one writer
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::keyring::KeyFile;
+use super::service::Labels;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome};
 use crate::io::files::{self, LARGEST, Lock};
@@ -86,7 +88,9 @@ impl Shelf {
         self.project().join(format!("{}.yaml", self.name.environment))
     }
 
-    fn beside(&self, file: &str) -> PathBuf {
+    /// A file that is kept beside the definition.
+    #[must_use]
+    pub fn beside(&self, file: &str) -> PathBuf {
         self.project().join(".sophia").join(&self.name.environment).join(file)
     }
 
@@ -113,6 +117,14 @@ impl Shelf {
     /// `store-keys` when the file is there and damaged.
     pub fn tags(&self) -> Outcome<BTreeMap<String, u64>> {
         Ok(self.json("tags.json")?.unwrap_or_default())
+    }
+
+    /// What a service keeps of the environment beside its text.
+    ///
+    /// # Errors
+    /// `store-damaged` when the file is there and damaged.
+    pub fn labels(&self) -> Outcome<Labels> {
+        Ok(self.json("labels.json")?.unwrap_or_default())
     }
 
     fn json<T: serde::de::DeserializeOwned>(&self, file: &str) -> Outcome<Option<T>> {
@@ -158,7 +170,11 @@ impl Shelf {
         self.beside("revisions").join(format!("{number:06}.yaml"))
     }
 
-    fn pending(&self) -> Outcome<Option<Record>> {
+    /// The revision that is being written, or that a killed writer left.
+    ///
+    /// # Errors
+    /// What reading the file gives.
+    pub fn pending(&self) -> Outcome<Option<Record>> {
         let bytes = files::read_if_there(&self.beside("pending.yaml"), LARGEST)?;
         Ok(bytes.and_then(|bytes| Record::from_file(std::str::from_utf8(&bytes).ok()?)))
     }
@@ -209,6 +225,18 @@ impl Shelf {
         }
         Ok(names)
     }
+
+    /// Every environment of the store at `root`, sorted.
+    ///
+    /// # Errors
+    /// `file-unreadable`.
+    pub fn list_all(root: &Path) -> Outcome<Vec<EscName>> {
+        let mut names = Vec::new();
+        for organization in files::list(root)?.into_iter().filter(|entry| entry.is_folder) {
+            names.append(&mut Self::list(root, &organization.name)?);
+        }
+        Ok(names)
+    }
 }
 
 impl Writer<'_> {
@@ -253,6 +281,12 @@ impl Writer<'_> {
     /// `file-unwritable`.
     pub fn write_keys(&self, keys: &KeyFile) -> Outcome<()> {
         self.write_json("keys.json", keys)
+    }
+
+    /// # Errors
+    /// `file-unwritable`.
+    pub fn write_labels(&self, labels: &Labels) -> Outcome<()> {
+        self.write_json("labels.json", labels)
     }
 
     /// # Errors

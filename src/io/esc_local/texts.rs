@@ -69,7 +69,8 @@ pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnosti
 /// Opens the envelopes of one environment.
 pub(super) struct Crypter {
     store: EscLocal,
-    name: EscName,
+    /// Whose keys open them; an anonymous text has none.
+    name: Option<EscName>,
     keyring: OnceCell<Result<Keyring, String>>,
     plaintexts: HashMap<String, String>,
 }
@@ -77,7 +78,7 @@ pub(super) struct Crypter {
 impl Crypter {
     pub fn new(
         store: &EscLocal,
-        name: &EscName,
+        name: Option<&EscName>,
         keyring: Option<Keyring>,
         plaintexts: HashMap<String, String>,
     ) -> Self {
@@ -85,7 +86,7 @@ impl Crypter {
         if let Some(keyring) = keyring {
             let _ = cell.set(Ok(keyring));
         }
-        Self { store: store.clone(), name: name.clone(), keyring: cell, plaintexts }
+        Self { store: store.clone(), name: name.cloned(), keyring: cell, plaintexts }
     }
 }
 
@@ -99,9 +100,10 @@ impl Decrypter for Crypter {
             return Ok(plaintext.clone());
         }
         self.check(envelope_base64)?;
-        let opened = self
-            .keyring
-            .get_or_init(|| self.store.keyring(&self.name).map_err(|failure| format!("decrypting: {failure}")));
+        let opened = self.keyring.get_or_init(|| match &self.name {
+            Some(name) => self.store.keyring(name).map_err(|failure| format!("decrypting: {failure}")),
+            None => Err("decrypting: a text that is no environment's has no data keys".to_owned()),
+        });
         let keyring = opened.as_ref().map_err(Clone::clone)?;
         keyring.decrypt(envelope_base64).map(|text| text.to_string()).map_err(|error| error.to_string())
     }
@@ -115,8 +117,8 @@ pub(super) struct Imports {
 }
 
 impl Imports {
-    pub fn new(store: &EscLocal, name: &EscName) -> Self {
-        Self { store: store.clone(), organization: name.organization.clone() }
+    pub fn new(store: &EscLocal, organization: &str) -> Self {
+        Self { store: store.clone(), organization: organization.to_owned() }
     }
 }
 
@@ -141,7 +143,7 @@ impl Loader for Imports {
             import_of(&self.organization, name).ok_or_else(|| format!("`{name}` names no environment"))?;
         let (text, _) = self.store.version(&name, &version).map_err(|failure| failure.to_string())?;
         let prepared = prepare(&text);
-        let decrypter = Crypter::new(&self.store, &name, None, prepared.plaintexts);
+        let decrypter = Crypter::new(&self.store, Some(&name), None, prepared.plaintexts);
         Ok(Loaded { text: prepared.text, decrypter: Box::new(decrypter) })
     }
 }
@@ -205,7 +207,10 @@ impl EscLocal {
     }
 
     /// The text with its static secrets in clear.
-    pub(super) fn decrypted(&self, name: &EscName, text: &str) -> Outcome<String> {
+    ///
+    /// # Errors
+    /// `store-key` when they cannot be opened; `store-secrets` when some are damaged or foreign.
+    pub fn decrypted(&self, name: &EscName, text: &str) -> Outcome<String> {
         let keyring = OnceCell::new();
         let mut cannot = None;
         let file = self.shelf(name).definition().display().to_string();
