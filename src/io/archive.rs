@@ -186,6 +186,18 @@ impl Source for BackupSource {
         });
         Ok(revision.into_iter().collect())
     }
+
+    async fn tagged(&self, _: &EscName, _: &str) -> Outcome<Option<u64>> {
+        Err(read_only("tell revision tags"))
+    }
+
+    async fn set_tag(&self, name: &EscName, _: &str, _: u64) -> Outcome<()> {
+        Err(read_only(&format!("tag a revision of `{name}`")))
+    }
+
+    async fn remove_tag(&self, name: &EscName, _: &str) -> Outcome<()> {
+        Err(read_only(&format!("tag a revision of `{name}`")))
+    }
 }
 
 #[cfg(test)]

@@ -328,6 +328,41 @@ impl Source for PulumiCloud {
         revisions.truncate(limit);
         Ok(revisions)
     }
+
+    async fn tagged(&self, name: &EscName, tag: &str) -> Outcome<Option<u64>> {
+        let told = self.about(Deed::History, name);
+        let answer = self.answer(&told, self.request(Method::GET, self.root.revision_tag(name, tag))).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if !answer.status.is_success() {
+            return Err(told.refused(&answer));
+        }
+        let found = json_of(&told, &answer)?;
+        let revision = found.get("revision").and_then(Json::as_u64);
+        revision.map(Some).ok_or_else(|| told.malformed(&answer, "a tag without a revision"))
+    }
+
+    async fn set_tag(&self, name: &EscName, tag: &str, revision: u64) -> Outcome<()> {
+        let told = self.about(Deed::Tag, name);
+        let moving = self.request(Method::PATCH, self.root.revision_tag(name, tag));
+        let answer = self.answer(&told, moving.json(&json!({"revision": revision}))).await?;
+        // There is none to move yet (esc-api.md §4.4).
+        let answer = if answer.status == StatusCode::NOT_FOUND {
+            let making = self.request(Method::POST, self.root.revision_tags(name));
+            self.answer(&told, making.json(&json!({"name": tag, "revision": revision}))).await?
+        } else {
+            answer
+        };
+        if answer.status.is_success() { Ok(()) } else { Err(told.refused(&answer)) }
+    }
+
+    async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()> {
+        let request = self.request(Method::DELETE, self.root.revision_tag(name, tag));
+        let told = self.about(Deed::Tag, name);
+        let answer = self.answer(&told, request).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(told.refused(&answer)) }
+    }
 }
 
 fn yaml(request: RequestBuilder, text: &str) -> RequestBuilder {

@@ -414,4 +414,19 @@ impl Source for EscLocal {
         let name = name.clone();
         self.blocking(move |store| store.history(&name, limit)).await
     }
+
+    async fn tagged(&self, name: &EscName, tag: &str) -> Outcome<Option<u64>> {
+        let (name, tag) = (name.clone(), tag.to_owned());
+        self.blocking(move |store| Ok(store.tags(&name)?.get(&tag).copied())).await
+    }
+
+    async fn set_tag(&self, name: &EscName, tag: &str, revision: u64) -> Outcome<()> {
+        let (name, tag) = (name.clone(), tag.to_owned());
+        self.blocking(move |store| store.tag(&name, &tag, Some(revision))).await
+    }
+
+    async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()> {
+        let (name, tag) = (name.clone(), tag.to_owned());
+        self.blocking(move |store| store.tag(&name, &tag, None)).await
+    }
 }

@@ -157,6 +157,19 @@ impl Source for Recorded {
     async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
         self.source.revisions(name, limit).await
     }
+
+    async fn tagged(&self, name: &EscName, tag: &str) -> Outcome<Option<u64>> {
+        self.source.tagged(name, tag).await
+    }
+
+    // A tag only names a revision: nothing that the trail is about.
+    async fn set_tag(&self, name: &EscName, tag: &str, revision: u64) -> Outcome<()> {
+        self.source.set_tag(name, tag, revision).await
+    }
+
+    async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()> {
+        self.source.remove_tag(name, tag).await
+    }
 }
 
 #[cfg(test)]

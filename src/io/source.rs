@@ -106,6 +106,15 @@ pub trait Source: Send + Sync {
 
     /// Newest first; at most `limit`.
     async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>>;
+
+    /// The revision that a tag names; none when there is no such tag.
+    async fn tagged(&self, name: &EscName, tag: &str) -> Outcome<Option<u64>>;
+
+    /// Makes a tag name a revision, whether it was there or not.
+    async fn set_tag(&self, name: &EscName, tag: &str, revision: u64) -> Outcome<()>;
+
+    /// Removes a tag.
+    async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()>;
 }
 
 /// The answer of a source that cannot do what was asked.

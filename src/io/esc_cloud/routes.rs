@@ -144,6 +144,17 @@ impl Root {
         url.set_query(Some(&format!("before={before}&count={count}")));
         url
     }
+
+    /// `POST` here makes a revision tag.
+    #[must_use]
+    pub fn revision_tags(&self, name: &EscName) -> Url {
+        self.under(name, &Version::Latest, &["versions", "tags"])
+    }
+
+    #[must_use]
+    pub fn revision_tag(&self, name: &EscName, tag: &str) -> Url {
+        self.under(name, &Version::Latest, &["versions", "tags", tag])
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +182,7 @@ mod tests {
                 "/api/esc/environments/acme/default/prod/versions/a%20b%2F..%2Fc/open?duration=15m0s",
             ),
             (root.session(&name, "id"), "/api/esc/environments/acme/default/prod/open/id"),
+            (root.revision_tag(&name, "a/b"), "/api/esc/environments/acme/default/prod/versions/tags/a%2Fb"),
             (root.revisions(&name, 0, 5), "/api/esc/environments/acme/default/prod/versions?before=0&count=5"),
         ] {
             assert_eq!(url.as_str(), format!("http://127.0.0.1:8080{path}"));
