@@ -392,3 +392,27 @@ async fn a_check_with_errors_answers_what_it_could_evaluate() {
     let broken = http.post_text(path, "values: [").await;
     assert_eq!((broken.status, &broken.json["code"]), (400, &json!(400)));
 }
+
+/// Not in the description of GitHub's API that tests/openapi judges by, which is cut to what concerns secrets.
+#[tokio::test]
+async fn workflow_runs_are_listed_by_state_and_time_for_who_may_read_actions() {
+    let (_running, mut http) = world(json!({"github": {
+        "repositories": {"o/r": {"runs": [
+            {"status": "queued", "created_at": "2026-01-01T00:00:00Z"},
+            {"status": "queued", "created_at": "2026-01-03T00:00:00Z"},
+            {"status": "completed", "created_at": "2026-01-01T00:00:00Z"}
+        ]}},
+        "tokens": {"secrets-only": {"kind": "fine-grained", "permissions": {"secrets": "read"}}}
+    }}))
+    .await;
+    let runs = "/repos/o/r/actions/runs";
+    let listed = http.github(Method::GET, runs, None).await.json;
+    assert_eq!((&listed["total_count"], &listed["workflow_runs"][0]["conclusion"]), (&json!(3), &json!("success")));
+    let narrow = format!("{runs}?status=queued&created=%3C%3D2026-01-02T00%3A00%3A00Z");
+    let listed = http.github(Method::GET, &narrow, None).await.json;
+    assert_eq!(listed["total_count"], 1);
+    assert_eq!(listed["workflow_runs"][0]["run_started_at"], "2026-01-01T00:00:00Z");
+    assert_eq!(http.github(Method::GET, &format!("{runs}?created=yesterday"), None).await.status, 422);
+    http.token = "secrets-only".to_owned();
+    assert_eq!(http.github(Method::GET, runs, None).await.status, 403);
+}

@@ -290,6 +290,7 @@ impl Github {
                 rest => self.environments(call, grant, key, rest),
             },
             (_, ["issues", rest @ ..]) => self.issues(call, grant, key, rest),
+            ("GET", ["actions", "runs"]) => repository.runs(call, grant),
             ("GET", [app, "organization-secrets"]) => self.organization_view(call, grant, key, app, "secrets"),
             ("GET", [app, "organization-variables"]) => self.organization_view(call, grant, key, app, "variables"),
             (_, [app, kind, rest @ ..]) => match app_kind(app, kind) {

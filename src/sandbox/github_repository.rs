@@ -26,6 +26,8 @@ pub struct Repository {
     /// By folded name.
     pub environments: BTreeMap<String, Environment>,
     pub issues: Vec<Json>,
+    /// As GitHub shows them.
+    pub runs: Vec<Json>,
 }
 
 pub struct Environment {

@@ -87,6 +87,7 @@ impl Github {
             variables: BTreeMap::new(),
             environments: BTreeMap::new(),
             issues: Vec::new(),
+            runs: Vec::new(),
         });
         if let Some(visibility) = &seed.visibility {
             repository.visibility.clone_from(visibility);
@@ -100,6 +101,10 @@ impl Github {
         repository.has_issues = seed.has_issues.unwrap_or(repository.has_issues);
         for issue in &seed.issues {
             repository.issues.push(seeded(issue, repository.issues.len() + 1, now));
+        }
+        if let Some(runs) = &seed.runs {
+            let shown = runs.iter().enumerate().map(|(index, run)| super::github_runs::seeded(run, index + 1, now));
+            repository.runs = shown.collect();
         }
         let nobody = |_: &str| None;
         for (app, entries) in &seed.secrets {
@@ -149,7 +154,7 @@ impl Github {
                 "id": repository.id, "visibility": repository.visibility, "archived": repository.archived,
                 "disabled": repository.disabled, "topics": repository.topics, "environments": environments,
                 "secrets": stores(&repository.secrets), "variables": stores(&repository.variables),
-                "issues": repository.issues
+                "issues": repository.issues, "runs": repository.runs
             });
             repositories.insert(repository.full_name(), shown);
         }

@@ -22,6 +22,7 @@ mod github_app;
 mod github_entries;
 mod github_issues;
 mod github_repository;
+mod github_runs;
 mod github_search;
 mod github_state;
 mod github_store;

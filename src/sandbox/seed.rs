@@ -61,6 +61,20 @@ pub struct RepositorySeed {
     /// `null` deletes.
     pub environments: BTreeMap<String, Option<EnvironmentSeed>>,
     pub issues: Vec<IssueSeed>,
+    /// All workflow runs there are.
+    pub runs: Option<Vec<RunSeed>>,
+}
+
+/// A workflow run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSeed {
+    /// `queued`, `in_progress`, `waiting`, `pending`, `requested`, or `completed`.
+    pub status: String,
+    /// The services' time, when nothing is said.
+    pub created_at: Option<Timestamp>,
+    /// When its newest attempt was queued; the same as `created_at`, when nothing is said.
+    pub run_started_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -177,6 +177,10 @@ impl World {
         let state = self.running.state();
         let mut stores = BTreeMap::new();
         let object = |json: &Json| json.as_object().cloned().unwrap_or_default();
+        let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
+        // Title and body, as an entry's value.
+        let issue_text =
+            |issue: &Json| json!({"value": format!("{}\n\n{}\n", text(&issue["title"]), text(&issue["body"]))});
         let mut add = |title: String, entries: &Json| {
             let shown: BTreeMap<String, String> =
                 object(entries).iter().map(|(name, entry)| (name.clone(), self.shown(name, entry))).collect();
@@ -187,6 +191,10 @@ impl World {
         let github = &state["github"];
         for holders in ["repositories", "organizations"] {
             for (name, holder) in object(&github[holders]) {
+                let issues = holder["issues"].as_array().into_iter().flatten();
+                let issues =
+                    issues.map(|issue| (format!("#{} {}", issue["number"], text(&issue["state"])), issue_text(issue)));
+                add(format!("{name} issues"), &Json::Object(issues.collect()));
                 for kind in ["secrets", "variables"] {
                     for (app, entries) in object(&holder[kind]) {
                         add(format!("{name} {app} {kind}"), &entries);
@@ -254,9 +262,11 @@ impl World {
             problems.extend(found.map(|found| format!("LEAK in an address asked for: {found}")));
         }
         let state = self.running.state();
-        let variables = search_variables(&state["github"]);
-        for found in variables.iter().flat_map(|text| markers.search(text.as_bytes())) {
-            problems.push(format!("LEAK in a variable of GitHub: {found}"));
+        for part in ["variables", "issues"] {
+            let texts = members(&state["github"], part);
+            for found in texts.iter().flat_map(|text| markers.search(text.as_bytes())) {
+                problems.push(format!("LEAK in the {part} of GitHub: {found}"));
+            }
         }
         problems
     }
@@ -275,15 +285,15 @@ impl World {
     }
 }
 
-/// The values of all variables.
-fn search_variables(json: &Json) -> Vec<String> {
+/// Everything called `wanted`, such as all variables.
+fn members(json: &Json, wanted: &str) -> Vec<String> {
     let mut found = Vec::new();
-    if let Json::Object(members) = json {
-        for (name, member) in members {
-            if name == "variables" {
+    if let Json::Object(entries) = json {
+        for (name, member) in entries {
+            if name == wanted {
                 found.push(member.to_string());
             } else {
-                found.extend(search_variables(member));
+                found.extend(members(member, wanted));
             }
         }
     }
