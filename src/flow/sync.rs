@@ -65,6 +65,12 @@ pub struct OpenedStack {
 }
 
 impl OpenedStack {
+    /// Everything that the environment evaluates to.
+    #[must_use]
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
+
     /// The value at an ESC path; none when there is none that is known.
     #[must_use]
     pub fn value_at(&self, path: &str) -> Option<SecretValue> {

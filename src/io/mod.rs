@@ -14,6 +14,8 @@ pub mod github_app;
 pub mod github_audit;
 pub mod github_error;
 pub mod github_inventory;
+pub mod github_issues;
+pub mod github_runs;
 pub mod github_secrets;
 pub mod http;
 pub mod ledger;

@@ -21,6 +21,8 @@ pub struct Row {
 pub struct RotationReport {
     pub stack: String,
     pub rows: Vec<Row>,
+    /// What could not be looked at.
+    pub unseen: Vec<String>,
 }
 
 impl RotationReport {
@@ -73,6 +75,7 @@ impl Report for RotationReport {
         writeln!(to, "{BOLD}stack {}{BOLD:#}", self.stack)?;
         let name = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         let owner = self.rows.iter().map(|row| row.owner().len()).max().unwrap_or(0);
+        let width = self.rows.iter().map(|row| row.standing.state.word().len()).max().unwrap_or(0);
         for row in &self.rows {
             let style = match row.standing.state {
                 State::Overdue | State::Never => RED,
@@ -83,14 +86,15 @@ impl Report for RotationReport {
             let state = row.standing.state.word();
             writeln!(
                 to,
-                "  {style}{state:11}{style:#}  {:name$}  due {:10}  {:owner$}  changed {}",
+                "  {style}{state:width$}{style:#}  {:name$}  due {:10}  {:owner$}  changed {}",
                 row.name,
                 row.due(),
                 row.owner(),
                 row.changed()
             )?;
         }
-        writeln!(to, "\n{} of {} need attention", self.findings(), self.rows.len())
+        writeln!(to, "\n{} of {} need attention", self.findings(), self.rows.len())?;
+        self.unseen.iter().try_for_each(|unseen| writeln!(to, "{YELLOW}not looked at{YELLOW:#}: {unseen}"))
     }
 
     fn json(&self) -> Json {
@@ -106,7 +110,7 @@ impl Report for RotationReport {
                 })
             })
             .collect();
-        json!({"schema_version": 1, "command": "rotation status", "stack": self.stack, "secrets": rows})
+        json!({"schema_version": 1, "command": "rotation status", "stack": self.stack, "secrets": rows, "not_looked_at": self.unseen})
     }
 
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()> {
@@ -130,6 +134,6 @@ impl Report for RotationReport {
                 markdown_text(&row.changed())
             )?;
         }
-        Ok(())
+        self.unseen.iter().try_for_each(|unseen| writeln!(to, "\nNot looked at: {}", markdown_text(unseen)))
     }
 }

@@ -118,7 +118,7 @@ impl Import<'_> {
     pub fn plan(&self, values: &Value, document: Option<&Node>) -> ImportPlan {
         let mut plan = ImportPlan::default();
         for entry in self.entries {
-            let homes = self.homes(entry, values);
+            let homes = self.homes_of(entry, values);
             if homes.is_empty() {
                 plan.steps.push(step(entry, None, EntryKind::Secret, State::NotInDefinition));
             }
@@ -167,32 +167,9 @@ impl Import<'_> {
         Place { file: self.file.to_owned(), line, column: 1 }
     }
 
-    /// The properties that take `entry`: those of its mappings; else the leaf of that name in a group without
-    /// mappings; else one under `--group`.
-    fn homes(&self, entry: &Entry, values: &Value) -> Vec<Home> {
-        let wanted = |group: &str| self.group.is_none_or(|asked| asked == group);
-        let folded = naming::fold(&entry.name);
-        let mut homes = Vec::new();
-        for group in self.definition.groups_of(self.stack).filter(|group| wanted(&group.name)) {
-            let mut mapped = false;
-            for mapping in self.definition.mappings_of(&group.name) {
-                mapped = true;
-                if naming::fold(&mapping.target_name) == folded || mapping.name == entry.name {
-                    homes.extend(Home::of(mapping));
-                }
-            }
-            if let Some(root) = values.member(&group.name).filter(|_| !mapped) {
-                let mut path = Path { steps: vec![PathStep::Key(group.name.clone())] };
-                if let Some(path) = leaf(root, &mut path, &folded) {
-                    homes.push(Home {
-                        group: group.name.clone(),
-                        path,
-                        kind: EntryKind::Secret,
-                        variable: folded.clone(),
-                    });
-                }
-            }
-        }
+    /// The properties that take `entry`; where there are none, one under `--group`.
+    fn homes_of(&self, entry: &Entry, values: &Value) -> Vec<Home> {
+        let mut homes = homes(self.definition, self.stack, self.group, &entry.name, values);
         if let (true, Some(group)) = (homes.is_empty(), self.group) {
             let path = Path { steps: vec![PathStep::Key(group.to_owned()), PathStep::Key(entry.name.clone())] };
             homes.push(Home { group: group.to_owned(), path, kind: EntryKind::Secret, variable: entry.name.clone() });
@@ -279,12 +256,43 @@ impl Import<'_> {
 }
 
 /// A property that takes a name.
-struct Home {
-    group: String,
-    path: Path,
-    kind: EntryKind,
+pub(super) struct Home {
+    pub(super) group: String,
+    pub(super) path: Path,
+    pub(super) kind: EntryKind,
     /// The name among `environmentVariables`.
-    variable: String,
+    pub(super) variable: String,
+}
+
+/// The properties that take `name`, of one group or of all: those of its mappings, and the leaf of that name in
+/// groups without mappings.
+pub(super) fn homes(
+    definition: &Definition,
+    stack: &str,
+    group: Option<&str>,
+    name: &str,
+    values: &Value,
+) -> Vec<Home> {
+    let wanted = |of: &str| group.is_none_or(|asked| asked == of);
+    let folded = naming::fold(name);
+    let mut homes = Vec::new();
+    for group in definition.groups_of(stack).filter(|group| wanted(&group.name)) {
+        let mut mapped = false;
+        for mapping in definition.mappings_of(&group.name) {
+            mapped = true;
+            if naming::fold(&mapping.target_name) == folded || mapping.name == name {
+                homes.extend(Home::of(mapping));
+            }
+        }
+        if let Some(root) = values.member(&group.name).filter(|_| !mapped) {
+            let mut path = Path { steps: vec![PathStep::Key(group.name.clone())] };
+            if let Some(path) = leaf(root, &mut path, &folded) {
+                let group = group.name.clone();
+                homes.push(Home { group, path, kind: EntryKind::Secret, variable: folded.clone() });
+            }
+        }
+    }
+    homes
 }
 
 impl Home {
@@ -331,7 +339,7 @@ fn leaf(value: &Value, path: &mut Path, folded: &str) -> Option<Path> {
     })
 }
 
-fn node_at<'n>(root: &'n Node, steps: &[PathStep]) -> Option<&'n Node> {
+pub(super) fn node_at<'n>(root: &'n Node, steps: &[PathStep]) -> Option<&'n Node> {
     steps.iter().try_fold(root, |node, step| match (step, &node.content) {
         (PathStep::Key(key), _) => node.get(key),
         (PathStep::Index(index), YamlContent::Sequence(items)) => items.get(*index),
@@ -340,7 +348,7 @@ fn node_at<'n>(root: &'n Node, steps: &[PathStep]) -> Option<&'n Node> {
 }
 
 /// Whether the document computes the node: an expression with `${`, or a function other than `fn::secret`.
-fn is_computed(node: &Node) -> bool {
+pub(super) fn is_computed(node: &Node) -> bool {
     match &node.content {
         YamlContent::Scalar { text, .. } => text.replace("$$", "").contains("${"),
         YamlContent::Sequence(_) => true,

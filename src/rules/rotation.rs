@@ -1,9 +1,14 @@
 //! When secrets are due for rotation, and how each stands to its schedule. Pure: `now` is a parameter.
 //!
 //! The age of a value counts from its last *change*, which is known from the ledger best, from the ESC revision
-//! that changed it next, and from GitHub's `updated_at` least: that is the last write, of whatever value. Each
-//! answer carries where it is from. **A date in the future counts as now**: a clock that is behind must not make
+//! that changed it next, and from GitHub's `updated_at` least: that is the last write, of whatever value. Without a
+//! ledger the older of the two latter counts. Each answer carries where it is from. **A date in the future counts as now**: a clock that is behind must not make
 //! a secret young for ever.
+
+pub mod generate;
+pub mod history;
+pub mod reminder;
+pub mod subject;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -43,8 +48,8 @@ pub struct DeliveryFacts {
     pub delivered: Option<Timestamp>,
     /// Whether the target is known to hold another value than ESC does now.
     pub stale: bool,
-    /// When the oldest run was queued that may still hold the value from before. Values of repositories and
-    /// organizations are read when a run is queued, those of environments when a job starts (github-api.md §2).
+    /// When the oldest run under way was queued that may still hold the value from before. Values of repositories
+    /// and organizations are read when a run is queued, those of environments when a job starts (github-api.md §2).
     pub oldest_queued_run: Option<Timestamp>,
 }
 
@@ -57,6 +62,13 @@ pub struct SecretFacts {
 }
 
 impl SecretFacts {
+    /// Whether ESC's revisions can tell more: no ledger knows the value, or one knows another value than ESC has.
+    #[must_use]
+    pub fn asks_esc(&self) -> bool {
+        self.deliveries.iter().all(|facts| facts.ledger_changed.is_none())
+            || self.deliveries.iter().any(|facts| facts.stale)
+    }
+
     /// When the value changed last, and how that is known.
     #[must_use]
     pub fn last_change(&self) -> Option<(Timestamp, ChangeSource)> {
@@ -64,13 +76,15 @@ impl SecretFacts {
         let ledger = latest(|facts| facts.ledger_changed).map(|time| (time, ChangeSource::Ledger));
         let esc = self.esc_changed.map(|time| (time, ChangeSource::EscRevision));
         let github = || latest(|facts| facts.delivered).map(|time| (time, ChangeSource::Github));
-        // A revision later than every delivery is a change that the ledger cannot know of yet.
+        // A target holds another value: a revision since its delivery is a change that the ledger cannot know of yet.
+        // Times have whole seconds.
         match (ledger, esc) {
-            (Some(ledger), Some(esc)) if esc.0 > ledger.0 && self.deliveries.iter().any(|facts| facts.stale) => {
+            (Some(ledger), Some(esc)) if esc.0 >= ledger.0 && self.deliveries.iter().any(|facts| facts.stale) => {
                 Some(esc)
             }
             (Some(ledger), _) => Some(ledger),
-            (None, Some(esc)) => Some(esc),
+            // ESC may have been filled later with what GitHub had held for long.
+            (None, Some(esc)) => Some(github().filter(|github| github.0 < esc.0).unwrap_or(esc)),
             (None, None) => github(),
         }
     }
@@ -149,7 +163,8 @@ pub fn standing(schedule: Option<&Rotation>, facts: &SecretFacts, now: Timestamp
     let warn = schedule.and_then(|schedule| after(schedule.every - schedule.warn));
     let passed = |time: Option<Timestamp>| time.is_some_and(|time| time <= now);
     let held = facts.deliveries.iter().any(|facts| {
-        matches!((facts.delivered, facts.oldest_queued_run), (Some(delivered), Some(queued)) if queued < delivered)
+        let changed = facts.ledger_changed.or(facts.delivered);
+        facts.oldest_queued_run.zip(changed).is_some_and(|(queued, changed)| queued < changed)
     });
     let state = if passed(due) {
         State::Overdue
@@ -253,7 +268,9 @@ mod tests {
         };
         assert_eq!(of(Some(9), Some(5), Some(1), false), Some((days_ago(9), ChangeSource::Ledger)));
         assert_eq!(of(Some(9), Some(5), Some(1), true), Some((days_ago(5), ChangeSource::EscRevision)));
+        assert_eq!(of(Some(5), Some(5), Some(1), true), Some((days_ago(5), ChangeSource::EscRevision)));
         assert_eq!(of(None, Some(5), Some(1), false), Some((days_ago(5), ChangeSource::EscRevision)));
+        assert_eq!(of(None, Some(1), Some(5), false), Some((days_ago(5), ChangeSource::Github)));
         assert_eq!(of(None, None, Some(1), false), Some((days_ago(1), ChangeSource::Github)));
         assert_eq!(of(None, None, None, true), None);
     }
