@@ -231,7 +231,8 @@ async fn end(
         });
         return Ok(FINDINGS);
     };
-    asked.end(&subject).await?;
+    let record = vec![complete::record(&asked, &subject, verified.targets, before)];
+    session.recorder().record(&stack.esc, record, |()| None, asked.end(&subject)).await?;
     for unseen in &verified.unseen {
         door.note(&format!("not looked at: {unseen}"));
     }

@@ -8,6 +8,7 @@ use crate::base::target::EntryKind;
 use crate::flow::list::{Deliveries, see};
 use crate::flow::observe::{SeenScope, SeenTarget};
 use crate::flow::sync::Values;
+use crate::rules::audit::Entry;
 use crate::rules::desired::Candidate;
 use crate::rules::rotation::subject::Subject;
 
@@ -78,6 +79,21 @@ pub async fn verify(
             .push(Problem::error("rotation-nowhere", message).hint("`targets` of the definition say where it goes"));
     }
     Ok(Verified { problems, unseen: runs.notes, targets, before })
+}
+
+/// What the audit trail says of a rotation that was ended.
+#[must_use]
+pub fn record(asked: &Asked<'_>, subject: &Subject, targets: usize, before: u64) -> Entry {
+    Entry {
+        target: Some(format!("{} · esc", asked.stack.esc)),
+        kind: Some(EntryKind::Secret.word().to_owned()),
+        name: Some(subject.name.clone()),
+        group: subject.groups.first().cloned(),
+        action: Some("complete".to_owned()),
+        reason: Some("verified".to_owned()),
+        detail: Some(format!("targets that hold the new value: {targets}; revision from before: {before}")),
+        ..Entry::of("step")
+    }
 }
 
 /// What keeps a target from being done with.
