@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::FINDINGS;
-use super::args::GitHubArgs;
+use super::args::{GitHubArgs, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
 use crate::base::error::Outcome;
@@ -40,11 +40,13 @@ pub struct CheckArgs {
     /// End with 10 when something is found
     #[arg(long)]
     pub exit_code: bool,
-    /// Look at the definition alone, and not at what GitHub says
+    /// Look at the definition alone, and not at what GitHub and Pulumi Cloud say
     #[arg(long)]
     pub offline: bool,
     #[command(flatten)]
     pub github: GitHubArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -75,8 +77,18 @@ pub async fn run(command: AccessCommand, session: &Session, door: &mut Door) -> 
             return Ok(if allowed { 0 } else { 3 });
         }
         AccessCommand::Check(args) => {
-            let github = if args.offline { None } else { Some(session.github(&args.github, None)?) };
-            let report = access::check(&definition, github.as_ref()).await?;
+            let github = if args.offline {
+                None
+            } else {
+                Some(session.github_alone(&args.github, &args.source, &definition, door).await?)
+            };
+            let pulumi = if args.offline {
+                Err("--offline was given".to_owned())
+            } else {
+                session.pulumi_of_teams(&args.source).await?
+            };
+            let pulumi = pulumi.as_ref().map(Option::as_ref).map_err(Clone::clone);
+            let report = access::check(&definition, &access::Services { github: github.as_ref(), pulumi }).await?;
             door.report(&report);
             return Ok(if args.exit_code && !report.problems.is_empty() { FINDINGS } else { 0 });
         }

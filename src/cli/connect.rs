@@ -12,7 +12,7 @@ use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::secret::{SecretValue, Token};
 use crate::base::target::RepositoryName;
 use crate::esc::provider::Providers;
-use crate::flow::sync::OpenedStack;
+use crate::flow::sync::{self, OpenedStack};
 use crate::io::age_keys::{Identities, Recipient};
 use crate::io::archive::{self, BackupSource};
 use crate::io::esc_cloud::PulumiCloud;
@@ -162,6 +162,22 @@ impl Session {
         warnings
     }
 
+    /// Pulumi Cloud, to ask what its teams may open: none inside for the embedded store, which has none; the reason when
+    /// there is no token, since such a question is never what a command is about.
+    ///
+    /// # Errors
+    /// When the URL is none, or a token is malformed or not accepted.
+    pub async fn pulumi_of_teams(&self, args: &SourceArgs) -> Outcome<Result<Option<PulumiCloud>, String>> {
+        if self.esc_url(args).starts_with("file://") {
+            return Ok(Ok(None));
+        }
+        match PulumiCloud::connect(self.esc_url(args), &self.pulumi_login(args)?).await {
+            Ok(cloud) => Ok(Ok(Some(cloud))),
+            Err(failure) if failure.code == "esc-no-token" => Ok(Err(failure.message)),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// The embedded store that `file://DIR` names; none for Pulumi Cloud. `recipients` can open what is made,
     /// besides whoever makes it.
     ///
@@ -276,6 +292,28 @@ impl Session {
         let token = opened.token_at(path)?;
         door.mask("github-token-path", &SecretValue::from(token.reveal().to_owned()));
         Ok(Some(token))
+    }
+
+    /// Opens GitHub for a command that has no other business in ESC: an environment is opened only where the token lies
+    /// there, that of the stack in question.
+    ///
+    /// # Errors
+    /// As [`Self::github`]; with `--github-token-path` also those of opening ESC.
+    pub async fn github_alone(
+        &self,
+        args: &GitHubArgs,
+        source: &SourceArgs,
+        definition: &Definition,
+        door: &mut Door,
+    ) -> Outcome<GitHubAccess> {
+        if args.github_token_path.is_none() {
+            return self.github(args, None);
+        }
+        let stack = self.stack(definition)?;
+        let source = self.source(source, door).await?;
+        let opened = sync::open(definition, stack, &*source).await?;
+        let token = self.token_of_esc(args, &opened, door)?;
+        self.github(args, token)
     }
 
     /// Opens GitHub with the credential of the environment. A `token` that came from elsewhere (an ESC

@@ -1,10 +1,11 @@
-//! `access`: the policies of a definition, and what GitHub says beside them.
+//! `access`: the policies of a definition, and what GitHub and Pulumi Cloud say beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::base::error::{Failure, Outcome};
 use crate::base::target::{RepositoryName, Scope};
+use crate::io::esc_cloud::PulumiCloud;
 use crate::io::git;
 use crate::io::github_access::GitHubAccess;
 use crate::report::access::{CanReport, DiffReport, MatrixReport};
@@ -12,7 +13,7 @@ use crate::report::findings::FindingsReport;
 use crate::rules::config;
 use crate::rules::definition::{Definition, Destination, Identity};
 use crate::rules::nearest;
-use crate::rules::policy::findings::{self, GitHubFacts, RepositoryFacts};
+use crate::rules::policy::findings::{self, Facts, RepositoryFacts};
 use crate::rules::policy::{self, review};
 
 /// Who × group × stack.
@@ -41,15 +42,27 @@ pub fn can(definition: &Definition, identity: Identity, group: &str, stack: &str
     Ok(CanReport { identity, group: group.to_owned(), stack: stack.to_owned(), decision, binding })
 }
 
-/// The findings about access; with `github`, also those that need GitHub's word.
+/// Where it can be asked what is really granted; what is none is named as not checked.
+pub struct Services<'a> {
+    pub github: Option<&'a GitHubAccess>,
+    /// Pulumi Cloud, or why it cannot be asked. None inside for the embedded store, where no one grants anything.
+    pub pulumi: Result<Option<&'a PulumiCloud>, String>,
+}
+
+/// The findings about access, with what the services say.
 ///
 /// # Errors
-/// Authentication at GitHub. A repository that cannot be looked at is named in the report instead.
-pub async fn check(definition: &Definition, github: Option<&GitHubAccess>) -> Outcome<FindingsReport> {
+/// Authentication at a service. What a token may not look at is named in the report instead.
+pub async fn check(definition: &Definition, services: &Services<'_>) -> Outcome<FindingsReport> {
     let mut unchecked = Vec::new();
-    let mut facts = GitHubFacts::default();
-    match github {
+    let mut facts = Facts::default();
+    match services.github {
         Some(github) => {
+            for destination in definition.targets.iter().map(|target| &target.destination) {
+                if let Destination::Repositories { organization, .. } = destination {
+                    chosen(github, destination, organization, &mut facts, &mut unchecked).await?;
+                }
+            }
             for repository in repositories(definition) {
                 if let Some(found) = repository_facts(github, &repository, &mut unchecked).await? {
                     facts.repositories.insert(repository, found);
@@ -58,8 +71,39 @@ pub async fn check(definition: &Definition, github: Option<&GitHubAccess>) -> Ou
         }
         None => unchecked.push("what GitHub says (visibility of repositories, protection of environments)".to_owned()),
     }
+    match &services.pulumi {
+        // What nothing binds cannot differ.
+        _ if definition.policies.is_empty() => {}
+        Ok(Some(pulumi)) => teams(pulumi, definition, &mut facts, &mut unchecked).await?,
+        Ok(None) => {}
+        Err(why) => unchecked.push(format!("{TEAMS}: {why}")),
+    }
     let problems = findings::check(definition, &facts);
     Ok(FindingsReport { command: "access check", subject: definition.file.clone(), problems, unchecked })
+}
+
+const TEAMS: &str = "what Pulumi Cloud grants to teams";
+
+async fn teams(
+    pulumi: &PulumiCloud,
+    definition: &Definition,
+    facts: &mut Facts,
+    unchecked: &mut Vec<String>,
+) -> Outcome<()> {
+    let organizations: BTreeSet<&str> =
+        definition.environments.iter().map(|stack| stack.esc.organization.as_str()).collect();
+    for organization in organizations {
+        match pulumi.teams(organization).await {
+            Ok(teams) => {
+                facts.teams.insert(organization.to_owned(), teams);
+            }
+            Err(failure) if ["esc-forbidden", "esc-not-found"].contains(&failure.code) => {
+                unchecked.push(format!("{TEAMS}: {}", failure.message));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// The repositories that targets name.
@@ -72,6 +116,34 @@ fn repositories(definition: &Definition) -> BTreeSet<RepositoryName> {
     definition.targets.iter().flat_map(|target| named(&target.destination)).collect()
 }
 
+/// Adds the repositories that a fan-out chooses; those that sync skips are left out.
+async fn chosen(
+    github: &GitHubAccess,
+    fan_out: &Destination,
+    organization: &str,
+    facts: &mut Facts,
+    unchecked: &mut Vec<String>,
+) -> Outcome<()> {
+    let client = github.client(&Scope::Organization(organization.to_owned())).await?;
+    let listed = match client.organization_repositories(organization).await {
+        Ok(listed) => listed,
+        Err(error) if error.is_hidden() => {
+            unchecked
+                .push(format!("the repositories of `{organization}`: it is not there, or the token may not list them"));
+            return Ok(());
+        }
+        Err(error) => return Err(error.failure(&format!("list the repositories of {organization}"), "metadata: read")),
+    };
+    for repository in listed.into_iter().filter(|repository| !repository.archived && !repository.disabled) {
+        let Ok(name) = repository.full_name.parse::<RepositoryName>() else { continue };
+        if fan_out.chooses(&name, &repository.topics) {
+            let public = repository.visibility.as_deref() == Some("public");
+            facts.repositories.insert(name, RepositoryFacts { public, topics: repository.topics, environments: None });
+        }
+    }
+    Ok(())
+}
+
 async fn repository_facts(
     github: &GitHubAccess,
     repository: &RepositoryName,
@@ -80,7 +152,7 @@ async fn repository_facts(
     let client = github.client(&Scope::Repository(repository.clone())).await?;
     let found = match client.repository(repository).await {
         Ok(found) => found,
-        Err(error) if error.is_not_found() || error.is_denied() => {
+        Err(error) if error.is_hidden() => {
             unchecked.push(format!("the repository `{repository}`: it is not there, or the token may not see it"));
             return Ok(None);
         }
@@ -93,7 +165,7 @@ async fn repository_facts(
             };
             Some(list.into_iter().map(protected).collect::<BTreeMap<_, _>>())
         }
-        Err(error) if error.is_not_found() || error.is_denied() => {
+        Err(error) if error.is_hidden() => {
             unchecked.push(format!("the environments of `{repository}`: the token needs `actions: read`"));
             None
         }
@@ -101,7 +173,8 @@ async fn repository_facts(
             return Err(error.failure(&format!("listing the environments of `{repository}`"), "actions: read"));
         }
     };
-    Ok(Some(RepositoryFacts { public: found.visibility.as_deref() == Some("public"), environments }))
+    let public = found.visibility.as_deref() == Some("public");
+    Ok(Some(RepositoryFacts { public, topics: found.topics, environments }))
 }
 
 /// Who gains and loses what from revision `before` to revision `after`, or to the definition as it is now.

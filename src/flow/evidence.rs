@@ -1,6 +1,6 @@
 //! `audit report`: gathers the evidence from the definition, GitHub's listings, the ledgers and the audit trail.
 //!
-//! **ESC is not opened:** names, dates and fingerprints are enough. What cannot be read is named in the report and
+//! **ESC is not opened:** names, dates and fingerprints are enough; Pulumi Cloud is asked only what teams may do. What cannot be read is named in the report and
 //! does not stop it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,12 @@ use super::targets::{Asked, resolve};
 use super::{access, audit};
 use crate::base::error::{Outcome, Severity};
 use crate::base::target::EntryKind;
+use crate::io::esc_cloud::PulumiCloud;
 use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
-use crate::report::evidence::{Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
+use crate::report::evidence::{DRILL, Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse, USAGE};
 use crate::rules::audit::Head;
+use crate::rules::audit_runs::LastRun;
 use crate::rules::definition::{Definition, Group, Rotation};
 use crate::rules::ledger::Ledger;
 use crate::rules::naming;
@@ -31,6 +33,8 @@ pub struct Ask<'a> {
     /// None: all stacks.
     pub stack: Option<&'a str>,
     pub github: &'a GitHubAccess,
+    /// Who may open an environment is asked there; see [`access::Services`].
+    pub pulumi: Result<Option<&'a PulumiCloud>, String>,
     pub ledger: &'a LedgerPlace,
     pub trail: &'a Path,
     pub anchors: &'a [Head],
@@ -58,6 +62,8 @@ pub async fn collect(ask: &Ask<'_>) -> Outcome<Evidence> {
         policies_bind: !definition.policies.is_empty(),
         grants: grants(definition, &stacks),
         events: Vec::new(),
+        drill: None,
+        usage_check: None,
         trail: None,
         stores: Vec::new(),
         findings: Vec::new(),
@@ -70,7 +76,8 @@ pub async fn collect(ask: &Ask<'_>) -> Outcome<Evidence> {
     }
     evidence.stores.sort();
     evidence.stores.dedup();
-    let found = access::check(definition, Some(ask.github)).await?;
+    let found =
+        access::check(definition, &access::Services { github: Some(ask.github), pulumi: ask.pulumi.clone() }).await?;
     evidence.unseen.extend(found.unchecked);
     evidence.findings = found
         .problems
@@ -115,6 +122,8 @@ fn read_trail(ask: &Ask<'_>, evidence: &mut Evidence) -> Outcome<()> {
         Err(failure) => return Err(failure),
     }
     let (records, _) = audit::records(ask.trail)?;
+    evidence.drill = LastRun::of(&records, DRILL);
+    evidence.usage_check = LastRun::of(&records, USAGE);
     let period = records.into_iter().filter(|record| record.time >= ask.since && record.time <= ask.now);
     evidence.events = period.map(Into::into).collect();
     Ok(())

@@ -6,7 +6,6 @@ use crate::base::error::{Failure, Outcome, Place};
 use crate::base::target::{App, RepositoryName, Scope};
 use crate::io::github_access::GitHubAccess;
 use crate::rules::definition::{Definition, Destination};
-use crate::rules::naming;
 use crate::rules::plan::{Exposure, Skipped, Target, Visibility};
 
 /// What the command line says about targets.
@@ -150,7 +149,7 @@ async fn scopes(
             let scope = Scope::Environment { repository: repository.clone(), environment: environment.clone() };
             Ok(vec![(scope, None)])
         }
-        Destination::Repositories { organization, topic, pattern } => {
+        Destination::Repositories { organization, .. } => {
             let scope = Scope::Organization(organization.clone());
             let client = github.client(&scope).await?;
             let all = client.organization_repositories(organization).await.map_err(|error| {
@@ -162,10 +161,7 @@ async fn scopes(
             let mut found = Vec::new();
             for repository in all {
                 let Ok(name) = repository.full_name.parse::<RepositoryName>() else { continue };
-                let wanted = topic
-                    .as_ref()
-                    .is_none_or(|topic| repository.topics.iter().any(|known| known.eq_ignore_ascii_case(topic)))
-                    && pattern.as_ref().is_none_or(|pattern| naming::matches(pattern, name.name()))
+                let wanted = destination.chooses(&name, &repository.topics)
                     && asked.repository.as_ref().is_none_or(|asked| *asked == name);
                 let why = match (repository.archived, repository.disabled) {
                     (true, _) => Some("archived"),

@@ -7,6 +7,7 @@ mod audit_log;
 pub mod errors;
 pub mod exchange;
 pub mod routes;
+mod teams;
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH};

@@ -75,6 +75,12 @@ impl GitHubError {
         matches!(self.problem, Problem::Forbidden { .. } | Problem::NotFound { .. } | Problem::Unauthorized { .. })
     }
 
+    /// Whether the token was accepted, and may not see what was asked for.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.problem, Problem::Forbidden { .. } | Problem::NotFound { .. })
+    }
+
     /// The failure that a user sees. `doing` says what was tried (`list the secrets of payready/sophia`),
     /// `permission` names what the request needs.
     #[must_use]

@@ -134,6 +134,17 @@ pub enum Destination {
     },
 }
 
+impl Destination {
+    /// Whether it is a fan-out that takes the repository, which has these topics.
+    #[must_use]
+    pub fn chooses(&self, repository: &RepositoryName, topics: &[String]) -> bool {
+        let Self::Repositories { organization, topic, pattern } = self else { return false };
+        repository.owner().eq_ignore_ascii_case(organization)
+            && topic.as_ref().is_none_or(|topic| topics.iter().any(|known| known.eq_ignore_ascii_case(topic)))
+            && pattern.as_ref().is_none_or(|pattern| naming::matches(pattern, repository.name()))
+    }
+}
+
 impl Definition {
     /// The stack that a command works on: the one asked for, else the default one.
     ///

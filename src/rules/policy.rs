@@ -9,8 +9,10 @@ use super::definition::{AccessPolicy, Definition, Destination, Identity, Identit
 use super::plan::Visibility;
 use crate::base::target::RepositoryName;
 
+mod exposure;
 pub mod findings;
 pub mod review;
+mod teams;
 
 /// Whether something may be had, and by which policy.
 #[derive(Debug, Clone, PartialEq, Eq)]

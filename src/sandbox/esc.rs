@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::esc_crypter::Crypter;
 use super::esc_environment::Environment;
 use super::esc_keeper::{Keeper, refused};
+use super::esc_teams::Teams;
 use super::exchange::{Call, Reply, whole_second};
 use super::seed::{EscEnvironmentDetails, EscEnvironmentSeed, EscSeed, EscTokenSeed};
 use crate::base::environment::EscName;
@@ -42,6 +43,7 @@ pub struct Esc {
     pub sessions: BTreeMap<String, Session>,
     pub accounts: BTreeMap<String, Account>,
     pub audit_log: BTreeMap<String, Vec<Json>>,
+    pub teams: Teams,
     pub request_token: String,
     pub keeper: Keeper,
     last_id: u64,
@@ -90,6 +92,7 @@ impl Esc {
             sessions: BTreeMap::new(),
             accounts: BTreeMap::new(),
             audit_log: BTreeMap::new(),
+            teams: BTreeMap::new(),
             request_token: request_token.to_owned(),
             keeper: store.map_or_else(|| Keeper::Memory(Crypter::new()), Keeper::Folder),
             last_id: 0,
@@ -126,6 +129,8 @@ impl Esc {
                 None => error(404, "Not Found: no default organization"),
             },
             ("GET", ["api", "orgs", organization, "auditlogs"]) => self.audit_logs(call, &account, organization),
+            ("GET", ["api", "orgs", organization, "teams"]) => self.teams(&account, organization, None),
+            ("GET", ["api", "orgs", organization, "teams", team]) => self.teams(&account, organization, Some(team)),
             (_, ["api", "esc", "environments", rest @ ..]) => self.environments(call, &account, rest),
             _ => error(404, "Not Found"),
         }
@@ -166,6 +171,15 @@ impl Esc {
         }
         for (organization, events) in &seed.audit_log {
             self.audit_log.entry(organization.clone()).or_default().extend(events.iter().cloned());
+        }
+        for (organization, teams) in &seed.teams {
+            let known = self.teams.entry(organization.clone()).or_default();
+            for (team, permissions) in teams {
+                match permissions {
+                    Some(permissions) => known.insert(team.clone(), permissions.clone()),
+                    None => known.remove(team),
+                };
+            }
         }
         for (name, seed) in &seed.environments {
             let parsed: EscName = name.parse().map_err(|_| format!("`{name}` is no name"))?;

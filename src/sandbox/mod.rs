@@ -14,6 +14,7 @@ mod esc_keeper;
 mod esc_oidc;
 mod esc_relations;
 mod esc_revisions;
+mod esc_teams;
 mod exchange;
 mod faults;
 mod github;

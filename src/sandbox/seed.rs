@@ -175,6 +175,8 @@ pub struct EscSeed {
     pub tokens: BTreeMap<String, Option<EscTokenSeed>>,
     /// Entries for the audit log of each organization, as they are answered.
     pub audit_log: BTreeMap<String, Vec<Json>>,
+    /// By organization and team, the permission on each `project/environment`; a team that is `null` is deleted.
+    pub teams: BTreeMap<String, BTreeMap<String, Option<BTreeMap<String, String>>>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::errors::{Deed, quoted};
-use super::{MOST_PAGES, PulumiCloud, endless, json_of};
+use super::{PulumiCloud, json_of};
 use crate::base::error::Outcome;
-use crate::report::audit::{AuditEvent, Origin};
+use crate::report::audit::{AuditEvent, Origin, OtherLog};
+use crate::rules::audit_filter::Filter;
 
 impl PulumiCloud {
-    /// The newest `limit` events between `since` and `until`, newest first.
+    /// The newest `limit` events before `until` that `filter` takes.
     ///
     /// # Errors
     /// `esc-forbidden` when the token may not read the log, or the organization has none; and the other
@@ -17,12 +18,12 @@ impl PulumiCloud {
     pub async fn audit_log(
         &self,
         organization: &str,
-        since: Option<Timestamp>,
+        filter: &Filter,
         until: Timestamp,
         limit: usize,
-    ) -> Outcome<Vec<AuditEvent>> {
+    ) -> Outcome<OtherLog> {
         let told = self.told(Deed::AuditLog, organization, None);
-        let mut events = Vec::new();
+        let mut log = OtherLog::default();
         // The service answers what is older than `startTime`, which is in whole seconds.
         let start = until.as_second().saturating_add(i64::from(until.subsec_nanosecond() > 0));
         let mut position = ("startTime", start.to_string());
@@ -35,19 +36,25 @@ impl PulumiCloud {
             let entries = entries.ok_or_else(|| told.malformed(&answer, "no `auditLogEvents`"))?;
             for entry in entries {
                 let event = event(entry).ok_or_else(|| told.malformed(&answer, "an event without time or name"))?;
-                if events.len() == limit || since.is_some_and(|since| event.time < since) {
-                    return Ok(events);
+                if log.events.len() == limit || filter.since.is_some_and(|since| event.time < since) {
+                    return Ok(log);
                 }
-                events.push(event);
+                if filter.takes(&event.told()) {
+                    log.events.push(event);
+                }
             }
             match page.get("continuationToken").and_then(Json::as_str).filter(|token| !token.is_empty()) {
                 Some(token) => position = ("continuationToken", token.to_owned()),
-                None => return Ok(events),
+                None => return Ok(log),
             }
         }
-        Err(endless(&told))
+        log.cut = true;
+        Ok(log)
     }
 }
+
+/// The most pages that are read: of a log that is long, the newest part.
+const MOST_PAGES: usize = 200;
 
 fn event(entry: &Json) -> Option<AuditEvent> {
     let text = |name: &str| entry.pointer(name).and_then(Json::as_str);

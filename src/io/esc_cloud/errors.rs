@@ -28,6 +28,7 @@ pub enum Deed {
     Delete,
     WhoAmI,
     AuditLog,
+    Teams,
 }
 
 impl Deed {
@@ -45,6 +46,7 @@ impl Deed {
             Self::Delete => "delete",
             Self::WhoAmI => "ask who it belongs to at",
             Self::AuditLog => "read the audit log of",
+            Self::Teams => "read the teams of",
         }
     }
 
@@ -59,6 +61,7 @@ impl Deed {
             Self::Check | Self::List => "membership of the organization",
             Self::WhoAmI => "a token of a user or an organization",
             Self::AuditLog => "to read audit logs of the organization (an Enterprise feature)",
+            Self::Teams => "to see the teams of the organization",
         }
     }
 }

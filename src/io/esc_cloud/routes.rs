@@ -86,6 +86,16 @@ impl Root {
     }
 
     #[must_use]
+    pub fn teams(&self, organization: &str) -> Url {
+        self.join(&["api", "orgs", organization, "teams"])
+    }
+
+    #[must_use]
+    pub fn team(&self, organization: &str, team: &str) -> Url {
+        self.join(&["api", "orgs", organization, "teams", team])
+    }
+
+    #[must_use]
     pub fn organization(&self, organization: &str) -> Url {
         self.join(&["api", "esc", "environments", organization])
     }
@@ -171,6 +181,7 @@ mod tests {
             (root.user(), "/api/user"),
             (root.token_exchange(), "/api/oauth/token"),
             (root.organization("acme"), "/api/esc/environments/acme"),
+            (root.team("acme", "a/b"), "/api/orgs/acme/teams/a%2Fb"),
             (root.check("acme"), "/api/esc/environments/acme/yaml/check?showSecrets=false"),
             (root.environment(&name), "/api/esc/environments/acme/default/prod"),
             (

@@ -1,11 +1,11 @@
 //! What is odd about who gets what: the findings of `access check`.
 //!
-//! Some need the definition alone; the others need what GitHub says ([`GitHubFacts`]) and are silent about
-//! what it did not say.
+//! Some need the definition alone; the others need what GitHub and Pulumi Cloud say ([`Facts`]) and are silent
+//! about what they did not say.
 
 use std::collections::BTreeMap;
 
-use super::{can, decide_destination};
+use super::{can, decide, decide_destination, exposure, teams};
 use crate::base::error::{Place, Problem};
 use crate::base::target::RepositoryName;
 use crate::rules::definition::{Definition, Destination, Environment, Group, Identity, IdentityKind, Target};
@@ -13,7 +13,7 @@ use crate::rules::plan::Visibility;
 use crate::rules::policy::covers;
 
 /// Every code, with what it means.
-pub const CODES: [(&str, &str); 9] = [
+pub const CODES: [(&str, &str); 11] = [
     ("access-denied", "a target would get a group that no policy grants it: sync refuses"),
     ("access-open", "there are no policies, so everything may go everywhere"),
     ("access-ungranted", "no policy grants a group of a stack to anyone"),
@@ -25,19 +25,39 @@ pub const CODES: [(&str, &str); 9] = [
         "secrets of production are readable by every workflow of a repository that has environments",
     ),
     ("public-repository", "secrets go to a public repository"),
+    ("team-beyond-policy", "Pulumi Cloud lets a team open an environment with groups that no policy grants it"),
+    ("team-without-access", "a policy grants a team what Pulumi Cloud does not let it open"),
     ("visibility-all", "secrets of an organization are readable by all its repositories"),
 ];
 
-/// What GitHub says; what is absent could not be asked.
+/// What GitHub and Pulumi Cloud say; what is absent could not be asked.
 #[derive(Debug, Clone, Default)]
-pub struct GitHubFacts {
+pub struct Facts {
     pub repositories: BTreeMap<RepositoryName, RepositoryFacts>,
+    /// By Pulumi organization, its teams.
+    pub teams: BTreeMap<String, Vec<Team>>,
+}
+
+impl Facts {
+    /// The repositories that a fan-out chooses, as far as they were listed.
+    pub fn chosen<'f>(&'f self, fan_out: &'f Destination) -> impl Iterator<Item = &'f RepositoryName> {
+        self.repositories.iter().filter(|(name, facts)| fan_out.chooses(name, &facts.topics)).map(|(name, _)| name)
+    }
+}
+
+/// A team of a Pulumi organization, and the ESC environments that it may open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Team {
+    pub name: String,
+    /// `project/environment`, with the permission: `open`, `write` or `admin`.
+    pub opens: BTreeMap<String, String>,
 }
 
 /// What GitHub says of one repository.
 #[derive(Debug, Clone, Default)]
 pub struct RepositoryFacts {
     pub public: bool,
+    pub topics: Vec<String>,
     /// By name in lower case, whether the environment has protection rules; none when they could not be listed.
     pub environments: Option<BTreeMap<String, bool>>,
 }
@@ -51,13 +71,14 @@ pub fn is_production(environment: &Environment) -> bool {
 
 /// All findings, in the order of the file.
 #[must_use]
-pub fn check(definition: &Definition, facts: &GitHubFacts) -> Vec<Problem> {
+pub fn check(definition: &Definition, facts: &Facts) -> Vec<Problem> {
     let mut found = Vec::new();
-    policies(definition, &mut found);
+    policies(definition, facts, &mut found);
     for target in &definition.targets {
-        denied(definition, target, &mut found);
-        exposed(definition, target, facts, &mut found);
+        denied(definition, target, facts, &mut found);
+        exposure::exposed(definition, target, facts, &mut found);
     }
+    teams::compare(definition, facts, &mut found);
     found.sort_by(|left, right| left.place.cmp(&right.place));
     found
 }
@@ -87,7 +108,7 @@ pub fn readers(destination: &Destination) -> Vec<Identity> {
     }
 }
 
-fn policies(definition: &Definition, found: &mut Vec<Problem>) {
+fn policies(definition: &Definition, facts: &Facts, found: &mut Vec<Problem>) {
     if definition.policies.is_empty() {
         let problem = Problem::warning("access-open", "there are no access policies: every group may go everywhere");
         let place = Place { file: definition.file.clone(), line: 1, column: 1 };
@@ -126,7 +147,9 @@ fn policies(definition: &Definition, found: &mut Vec<Problem>) {
                 .iter()
                 .flat_map(|group| policy.environments.iter().map(move |stack| (group, stack)))
                 .filter(|(group, stack)| {
-                    exists(group, stack) && !delivered(definition, group, stack, |reader| covers(identity, reader))
+                    exists(group, stack)
+                        && !delivered(definition, group, stack, |reader| covers(identity, reader))
+                        && !by_fan_out(definition, group, stack, identity, facts)
                 })
                 .map(|(group, stack)| format!("`{group}` of `{stack}`"))
                 .collect();
@@ -152,8 +175,17 @@ pub fn delivered(definition: &Definition, group: &str, stack: &str, reads: impl 
     })
 }
 
-fn denied(definition: &Definition, target: &Target, found: &mut Vec<Problem>) {
+fn denied(definition: &Definition, target: &Target, facts: &Facts, found: &mut Vec<Problem>) {
+    let chosen: Vec<&RepositoryName> = facts.chosen(&target.destination).collect();
     for (group, stack) in deliveries(definition, target) {
+        if !chosen.is_empty() {
+            let without = chosen.iter().filter(|name| !decide(definition, &group.name, stack, name).allowed);
+            let who: Vec<String> = without.map(|name| format!("`github:{name}`")).collect();
+            if !who.is_empty() {
+                found.push(no_grant(&group.name, stack, &who.join(", "), target));
+            }
+            continue;
+        }
         // Of several repositories each is decided when they are known.
         if matches!(target.destination, Destination::Repositories { .. })
             && definition
@@ -170,11 +202,26 @@ fn denied(definition: &Definition, target: &Target, found: &mut Vec<Problem>) {
                 .map(|reader| format!("`{reader}`"))
                 .collect::<Vec<_>>()
                 .join(", ");
-            let message = format!("no policy grants the group `{}` of `{stack}` to {who}", group.name);
-            let problem = Problem::error("access-denied", message).at(target.place.clone());
-            found.push(problem.hint("grant it in `accessPolicies`, or take the group from the target; sync refuses"));
+            found.push(no_grant(&group.name, stack, &who, target));
         }
     }
+}
+
+fn no_grant(group: &str, stack: &str, who: &str, target: &Target) -> Problem {
+    let message = format!("no policy grants the group `{group}` of `{stack}` to {who}");
+    let problem = Problem::error("access-denied", message).at(target.place.clone());
+    problem.hint("grant it in `accessPolicies`, or take the group from the target; sync refuses")
+}
+
+/// Whether a fan-out delivers the group of the stack to the one repository that `identity` names, as far as it is
+/// known which ones it chooses.
+fn by_fan_out(definition: &Definition, group: &str, stack: &str, identity: &Identity, facts: &Facts) -> bool {
+    definition.targets.iter().any(|target| {
+        let mut chosen = facts.chosen(&target.destination).peekable();
+        below(identity, &target.destination)
+            && deliveries(definition, target).any(|(found, of)| found.name == group && of == stack)
+            && (chosen.peek().is_none() || chosen.any(|name| identity.name.eq_ignore_ascii_case(&name.to_string())))
+    })
 }
 
 /// Whether `identity` is a single repository of the organization that a fan-out chooses from.
@@ -182,80 +229,6 @@ fn below(identity: &Identity, destination: &Destination) -> bool {
     let Destination::Repositories { organization, .. } = destination else { return false };
     let owner = identity.name.split_once('/').filter(|(_, name)| *name != "*").map(|(owner, _)| owner);
     identity.kind == IdentityKind::Github && owner.is_some_and(|owner| owner.eq_ignore_ascii_case(organization))
-}
-
-fn exposed(definition: &Definition, target: &Target, facts: &GitHubFacts, found: &mut Vec<Problem>) {
-    let production: Vec<&str> = definition
-        .environments
-        .iter()
-        .filter(|environment| is_production(environment))
-        .map(|environment| environment.name.as_str())
-        .filter(|name| deliveries(definition, target).any(|(_, stack)| stack == *name))
-        .collect();
-    let mut say = |code, message: String, hint: &str| {
-        found.push(Problem::warning(code, message).at(target.place.clone()).hint(hint));
-    };
-    match &target.destination {
-        Destination::Organization { organization, visibility: Visibility::All, .. } => {
-            let message = format!("every repository of `{organization}`, public ones included, reads these secrets");
-            say("visibility-all", message, "`visibility: selected` names the repositories that need them");
-        }
-        Destination::Organization { selected_repositories, .. } => {
-            for repository in selected_repositories.iter().filter(|name| public(facts, name)) {
-                let message = format!("`{repository}` is public and reads these secrets");
-                say(
-                    "public-repository",
-                    message,
-                    "deliver them to a private repository, or to a protected environment",
-                );
-            }
-        }
-        Destination::Repository { repository, environment } => {
-            if public(facts, repository) {
-                let message = format!("`{repository}` is public and gets these secrets");
-                say(
-                    "public-repository",
-                    message,
-                    "deliver them to a private repository, or to a protected environment",
-                );
-            }
-            let Some(stack) = production.first() else { return };
-            match environment {
-                None if has_environments(definition, repository, facts) => {
-                    let message = format!(
-                        "`{stack}` goes to the repository `{repository}`, where every workflow reads it, although the \
-                         repository has environments"
-                    );
-                    say("production-at-repository", message, "add `githubEnvironment` to the target");
-                }
-                Some(environment) if protection(facts, repository, environment) == Some(false) => {
-                    let message = format!(
-                        "`{stack}` goes to the environment `{environment}` of `{repository}`, which has no protection rules"
-                    );
-                    say("environment-unprotected", message, "require reviewers or limit its branches at GitHub");
-                }
-                _ => {}
-            }
-        }
-        Destination::Repositories { .. } => {}
-    }
-}
-
-fn public(facts: &GitHubFacts, repository: &RepositoryName) -> bool {
-    facts.repositories.get(repository).is_some_and(|facts| facts.public)
-}
-
-/// Whether the repository has environments: GitHub says so, or another target delivers to one.
-fn has_environments(definition: &Definition, repository: &RepositoryName, facts: &GitHubFacts) -> bool {
-    let listed = facts.repositories.get(repository).and_then(|facts| facts.environments.as_ref());
-    listed.is_some_and(|environments| !environments.is_empty())
-        || definition.targets.iter().any(|target| {
-            matches!(&target.destination, Destination::Repository { repository: other, environment: Some(_) } if other == repository)
-        })
-}
-
-fn protection(facts: &GitHubFacts, repository: &RepositoryName, environment: &str) -> Option<bool> {
-    facts.repositories.get(repository)?.environments.as_ref()?.get(&environment.to_lowercase()).copied()
 }
 
 #[cfg(test)]
@@ -269,14 +242,22 @@ mod tests {
     const ALL: &str = "accessPolicies: [{name: all, secretGroups: [keys, certs], environments: [dev, prod], \
         identities: [{type: user, name: u}, {type: github, name: o}]}]\n";
 
-    fn facts(public: bool, environments: Option<&[(&str, bool)]>) -> GitHubFacts {
+    fn facts(public: bool, environments: Option<&[(&str, bool)]>) -> Facts {
         let environments =
             environments.map(|list| list.iter().map(|(name, rules)| ((*name).to_owned(), *rules)).collect());
         let repository: RepositoryName = "o/r".parse().unwrap();
-        GitHubFacts { repositories: BTreeMap::from([(repository, RepositoryFacts { public, environments })]) }
+        let facts = RepositoryFacts { public, environments, ..RepositoryFacts::default() };
+        Facts { repositories: BTreeMap::from([(repository, facts)]), ..Facts::default() }
     }
 
-    fn codes(policies_and_targets: &str, facts: &GitHubFacts) -> Vec<&'static str> {
+    /// The team `t`, which may open one environment of the definition's organization.
+    fn team(environment: &str) -> Facts {
+        let opens = BTreeMap::from([(environment.to_owned(), "open".to_owned())]);
+        let organization = definition("").organization;
+        Facts { teams: BTreeMap::from([(organization, vec![Team { name: "t".into(), opens }])]), ..Facts::default() }
+    }
+
+    fn codes(policies_and_targets: &str, facts: &Facts) -> Vec<&'static str> {
         check(&definition(policies_and_targets), facts).iter().map(|problem| problem.code).collect()
     }
 
@@ -286,11 +267,19 @@ mod tests {
 
     #[test]
     fn every_code_has_its_case_and_its_near_miss() {
-        let nothing = GitHubFacts::default();
+        let nothing = Facts::default();
         let public = facts(true, None);
         let unprotected = facts(false, Some(&[("production", false)]));
         let protected = facts(false, Some(&[("production", true)]));
         let none_listed = facts(false, Some(&[]));
+        let (opens_prod, opens_dev) = (team("n/prod"), team("n/dev"));
+        let team_gets = |groups: &str| {
+            format!(
+                "accessPolicies: [{{name: u, secretGroups: [keys, certs], environments: [dev, prod], identities: \
+                 [{{type: user, name: u}}]}}, {{name: t, secretGroups: {groups}, environments: [prod], identities: \
+                 [{{type: team, name: T}}]}}]"
+            )
+        };
         let everything = "{organization: o, visibility: private}";
         let to = |identities: &str| {
             format!(
@@ -302,7 +291,7 @@ mod tests {
         let only_certs = "accessPolicies: [{name: p, secretGroups: [certs], environments: [STACK], identities: [{type: user, name: u}]}, \
             {name: k, secretGroups: [keys], environments: [dev, prod], identities: [{type: user, name: u}]}]";
         let environment = "{repository: o/r, githubEnvironment: Production, stacks: [prod]}";
-        let cases: Vec<(&str, String, &GitHubFacts, bool)> = vec![
+        let cases: Vec<(&str, String, &Facts, bool)> = vec![
             ("access-open", String::new(), &nothing, true),
             ("access-open", all_and(everything), &nothing, false),
             ("access-denied", format!("{repository}}}]"), &nothing, true),
@@ -321,6 +310,16 @@ mod tests {
                 &public,
                 true,
             ),
+            ("public-repository", all_and("{repositories: {organization: o, match: 'r*'}}"), &public, true),
+            ("public-repository", all_and("{repositories: {organization: o, match: 's*'}}"), &public, false),
+            ("public-repository", all_and("{repositories: {organization: o, topic: t}}"), &public, false),
+            ("team-beyond-policy", team_gets("[keys]"), &opens_prod, true),
+            ("team-beyond-policy", team_gets("[keys, certs]"), &opens_prod, false),
+            ("team-beyond-policy", String::new(), &opens_prod, false),
+            ("team-beyond-policy", team_gets("[keys]"), &nothing, false),
+            ("team-without-access", team_gets("[keys]"), &opens_dev, true),
+            ("team-without-access", team_gets("[keys]"), &opens_prod, false),
+            ("team-without-access", team_gets("[keys]"), &nothing, false),
             ("visibility-all", all_and("{organization: o, visibility: all}"), &nothing, true),
             ("visibility-all", all_and(everything), &nothing, false),
             ("environment-unprotected", all_and(environment), &unprotected, true),
@@ -355,8 +354,18 @@ mod tests {
     fn of_a_fan_out_each_repository_is_decided_later() {
         let one = "accessPolicies: [{name: p, secretGroups: [keys, certs], environments: [dev, prod], identities: \
             [{type: github, name: o/r}]}]\ntargets: [{repositories: {organization: o, match: 'r*'}}]";
-        assert!(!codes(one, &GitHubFacts::default()).contains(&"access-denied"));
+        assert!(!codes(one, &Facts::default()).contains(&"access-denied"));
         let none = one.replace("github, name: o/r", "github, name: x/r");
-        assert!(codes(&none, &GitHubFacts::default()).contains(&"access-denied"));
+        assert!(codes(&none, &Facts::default()).contains(&"access-denied"));
+
+        let mut known = facts(false, None);
+        assert!(!codes(one, &known).contains(&"access-denied"));
+        assert!(!codes(one, &Facts::default()).contains(&"access-unused"));
+        assert!(!codes(one, &known).contains(&"access-unused"));
+        assert!(codes(&one.replace("name: o/r", "name: o/other"), &known).contains(&"access-unused"));
+        known.repositories.insert("o/r2".parse().unwrap(), RepositoryFacts::default());
+        let found = check(&definition(one), &known);
+        let denied = found.iter().find(|problem| problem.code == "access-denied").unwrap();
+        assert!(denied.message.ends_with("to `github:o/r2`"), "{}", denied.message);
     }
 }
