@@ -1,14 +1,24 @@
 //! The audit trail under several processes and under a full disk.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at once")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at once, and its files are its own"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use serde_json::json;
+use sophia_secrets_sync::flow::audit::records;
 use sophia_secrets_sync::io::audit::{AuditLog, read};
+use sophia_secrets_sync::io::files::write_private;
 use sophia_secrets_sync::rules::audit::{Actor, ActorKind, Entry, Run};
 use sophia_secrets_sync::rules::audit_chain::{Verification, verify};
+use sophia_secrets_sync::sandbox;
 
 mod support;
 
@@ -106,4 +116,129 @@ fn a_full_disk_stops_the_run_and_keeps_every_answered_line() {
     let verification = verified(&path);
     assert!(verification.is_whole(), "{:?}", verification.findings);
     assert!(verification.lines > 20);
+}
+
+const DEFINITION: &str = "\
+name: sophia-esc
+organization: payready
+environments: [{ name: production }]
+secretGroups: [{ name: api-keys }]
+targets: [{ repository: payready/sophia, stacks: [production] }]
+";
+
+/// Secrets that the sandbox's ESC environment holds.
+const SECRETS: usize = 12;
+
+struct World {
+    sandbox: sandbox::Running,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let secrets: String = (0..SECRETS).map(|n| format!("    KEY_{n:02}: {{ fn::secret: value-{n} }}\n")).collect();
+        let document = format!(
+            "values:\n  sophia: {{ fingerprintKey: {{ fn::secret: fingerprint-key }} }}\n  api-keys:\n{secrets}"
+        );
+        let mut options = sandbox::Options::new(support::clock);
+        options.seed = serde_json::from_value(json!({
+            "github": {"repositories": {"payready/sophia": {}}},
+            "esc": {"environments": {"payready/sophia-esc/production": document}}
+        }))
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_private(&folder.path().join("pulumi-esc-environment.yaml"), DEFINITION.as_bytes()).unwrap();
+        Self { sandbox: sandbox::start(options).await.unwrap(), folder }
+    }
+
+    /// Runs `sync`, one write at a time, as the last words of the command `before`.
+    async fn sync(&self, before: &[&str]) -> std::process::Output {
+        let typed = [env!("CARGO_BIN_EXE_sophia-secrets-sync"), "sync", "--stack", "production", "--concurrency", "1"];
+        let words: Vec<&str> = before.iter().copied().chain(typed).collect();
+        let mut command = tokio::process::Command::new(words[0]);
+        command.args(&words[1..]).env_clear().current_dir(self.folder.path());
+        for (name, value) in [
+            ("PATH", std::env::var("PATH").unwrap().as_str()),
+            ("GITHUB_API_URL", &self.sandbox.github_url),
+            ("GITHUB_TOKEN", &self.sandbox.github_token),
+            ("PULUMI_BACKEND_URL", &self.sandbox.pulumi_url),
+            ("PULUMI_ACCESS_TOKEN", &self.sandbox.pulumi_token),
+        ] {
+            command.env(name, value);
+        }
+        command.output().await.unwrap()
+    }
+
+    /// How many secrets GitHub holds.
+    fn written(&self) -> usize {
+        let state = self.sandbox.state();
+        state["github"]["repositories"]["payready/sophia"]["secrets"]["actions"].as_object().map_or(0, |all| all.len())
+    }
+
+    fn trail(&self) -> std::path::PathBuf {
+        self.folder.path().join(".sophia/audit.jsonl")
+    }
+
+    /// Names of the trail whose step was recorded as done.
+    fn recorded(&self) -> usize {
+        let (records, _) = records(&self.trail()).unwrap();
+        records.iter().filter(|r| r.entry.event == "step" && r.entry.outcome.as_deref() == Some("done")).count()
+    }
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A shell's words that run what follows with files of at most so many blocks of 512 bytes (sh) or 1 KiB (bash).
+#[cfg(unix)]
+fn with_disk_of(blocks: &str) -> [&str; 5] {
+    ["sh", "-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", blocks, "env"]
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_on_a_full_disk_writes_nothing_to_github() {
+    let world = World::new().await;
+    let output = world.sync(&with_disk_of("0")).await;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("audit-unwritable"), "{}", said(&output));
+    assert_eq!(world.written(), 0);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_on_a_disk_that_fills_stops_and_the_next_run_does_the_rest() {
+    let world = World::new().await;
+    let output = world.sync(&with_disk_of("6")).await;
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(said(&output).contains("audit-unwritable"), "{}", said(&output));
+    let (recorded, written) = (world.recorded(), world.written());
+    // What could not be recorded any more was the last thing that was done.
+    assert!(recorded > 0 && written == recorded + 1 && written < SECRETS, "{recorded} recorded, {written} written");
+    assert!(verified(&world.trail()).is_whole());
+
+    let output = world.sync(&["env"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(world.written(), SECRETS);
+    let verification = verified(&world.trail());
+    assert!(verification.is_whole(), "{:?}", verification.findings);
+}
+
+/// Root may write what no one may, unless it gives that power away.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_with_a_trail_that_is_read_only_writes_nothing_to_github() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    AuditLog::open(&world.trail(), run("before"), support::clock()).unwrap();
+    std::fs::set_permissions(world.trail(), std::fs::Permissions::from_mode(0o400)).unwrap();
+    let user = Command::new("id").arg("-u").output().unwrap().stdout;
+    let powerless = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"];
+    let before: &[&str] = if user == b"0\n" { &powerless } else { &["env"] };
+    let output = world.sync(before).await;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("permission denied"), "{}", said(&output));
+    assert_eq!(world.written(), 0);
+    assert_eq!(verified(&world.trail()).lines, 1);
 }

@@ -1,6 +1,5 @@
 //! `audit`: what was done, whether the trail is whole, and the evidence for an audit.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -17,16 +16,16 @@ use super::door::Door;
 use super::environment::{self, Environment};
 use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::target::Scope;
-use crate::flow::audit;
+use crate::flow::audit::{self, Others};
 use crate::flow::evidence::{self, Ask};
 use crate::io::audit::{AuditLog, Trail};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::files;
 use crate::io::github_audit;
 use crate::io::ledger::LedgerPlace;
-use crate::report::audit::AuditEvent;
 use crate::report::{self, Format, Report};
-use crate::rules::audit::{Actor, ActorKind, Entry, Filter, Head, Run};
+use crate::rules::audit::{Actor, ActorKind, Entry, Head, Run};
+use crate::rules::audit_filter::Filter;
 use crate::rules::plan::Plan;
 
 /// Where the trail lies below the folder of the definition, unless told otherwise.
@@ -56,6 +55,9 @@ pub struct LogArgs {
     /// Only what this person or job's starter did
     #[arg(long, value_name = "LOGIN")]
     pub actor: Option<String>,
+    /// Only runs of this command, or of those that begin with it, such as `rotation`
+    #[arg(long, value_name = "WORDS")]
+    pub command: Option<String>,
     /// Only this secret group
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
@@ -80,7 +82,7 @@ pub struct LogArgs {
     /// Before then
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     pub until: Option<When>,
-    /// Logs to put beside the trail, where the tokens may read them; only --since, --until and --limit narrow them
+    /// Logs to put beside the trail, where the tokens may read them
     #[arg(long = "with", value_name = "LOGS", value_delimiter = ',')]
     pub others: Vec<Other>,
     #[command(flatten)]
@@ -106,6 +108,8 @@ pub struct ReportArgs {
     /// Where the ledger lies: `variable`, `none`, or `file:DIR`
     #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
     pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Write the report to this file, in the form of its ending: .html, .md or .json
     #[arg(long, value_name = "FILE", value_parser = parse_out)]
     pub out: Option<PathBuf>,
@@ -243,20 +247,32 @@ fn actor(session: &Session) -> Actor {
         return Actor {
             kind: ActorKind::User,
             name: name.unwrap_or_else(|| "unknown".to_owned()),
-            claims: BTreeMap::new(),
+            claims: machine(session).map(|host| ("host".to_owned(), host)).into_iter().collect(),
         };
     }
+    // The names of the job's OIDC claims where they have one.
     let known = [
         ("event", environment::GITHUB_EVENT_NAME),
+        ("ref", environment::GITHUB_REF),
         ("repository", environment::GITHUB_REPOSITORY),
         ("sha", environment::GITHUB_SHA),
         ("workflow", environment::GITHUB_WORKFLOW),
+        ("workflow_ref", environment::GITHUB_WORKFLOW_REF),
     ];
     Actor {
         kind: ActorKind::Job,
         name: variable(environment::GITHUB_ACTOR).unwrap_or_else(|| "unknown".to_owned()),
         claims: known.iter().filter_map(|(claim, name)| Some(((*claim).to_owned(), variable(name)?))).collect(),
     }
+}
+
+/// The name of this machine, as far as it is told: by a variable, or on Linux by the kernel.
+fn machine(session: &Session) -> Option<String> {
+    let told =
+        [environment::HOSTNAME, environment::COMPUTERNAME].into_iter().find_map(|name| session.environment.get(name));
+    let kernels = || String::from_utf8(files::read_if_there(Path::new("/proc/sys/kernel/hostname"), 256).ok()??).ok();
+    let name = told.map(str::to_owned).or_else(kernels)?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Runs `audit`.
@@ -279,13 +295,15 @@ pub async fn run(args: AuditArgs, session: &Session, door: &mut Door) -> Outcome
 /// Gathers the evidence and writes it: to a file in the form of its ending, or to stdout in that of `--format`.
 async fn evidence(args: ReportArgs, trail: &Path, session: &Session, door: &mut Door) -> Outcome<u8> {
     let definition = session.definition(door)?;
-    let github = session.github(&args.github, None)?;
+    let github = session.github_alone(&args.github, &args.source, &definition, door).await?;
     let since = args.since.seen_from(session.now);
     if since > session.now {
         return Err(Failure::usage("audit-since", "--since lies in the future"));
     }
+    let pulumi = session.pulumi_of_teams(&args.source).await?;
     let ask = Ask {
         definition: &definition,
+        pulumi: pulumi.as_ref().map(Option::as_ref).map_err(Clone::clone),
         stack: session.global.stack.as_deref(),
         github: &github,
         ledger: &args.ledger,
@@ -307,51 +325,70 @@ async fn evidence(args: ReportArgs, trail: &Path, session: &Session, door: &mut 
     };
     written.map_err(|error| Failure::unexpected("audit-report", "the report could not be made").cause(error))?;
     files::write_public(&out, &bytes)?;
+    door.publish(&evidence);
     door.note(&format!("wrote `{}`", out.display()));
     Ok(0)
 }
 
-/// The events of the other organizations' logs that were asked for.
-async fn others(args: &LogArgs, session: &Session, door: &mut Door) -> Outcome<Vec<AuditEvent>> {
-    let mut events = Vec::new();
-    if args.others.is_empty() {
-        return Ok(events);
+/// The other logs that were asked for. One that the token may not read is named, and hides nothing of the rest.
+async fn others(args: &LogArgs, filter: &Filter, session: &Session, door: &mut Door) -> Outcome<Others> {
+    let mut others = Others { asked: !args.others.is_empty(), ..Others::default() };
+    if !others.asked {
+        return Ok(others);
     }
-    let organization = match &session.global.org {
-        Some(organization) => organization.clone(),
-        None => session.definition(door)?.organization,
+    let definition = match session.global.org {
+        Some(_) if args.github.github_token_path.is_none() => None,
+        _ => Some(session.definition(door)?),
     };
-    let since = args.since.map(|when| when.seen_from(session.now));
-    let until = args.until.map_or(session.now, |when| when.seen_from(session.now));
+    let organization = session.global.org.clone().or_else(|| Some(definition.as_ref()?.organization.clone()));
+    let organization = organization.unwrap_or_default();
+    let until = filter.until.unwrap_or(session.now);
     if args.others.contains(&Other::Pulumi) {
         let cloud = PulumiCloud::connect(session.esc_url(&args.source), &session.pulumi_login(&args.source)?).await?;
-        events.extend(cloud.audit_log(&organization, since, until, args.limit).await?);
+        match cloud.audit_log(&organization, filter, until, args.limit).await {
+            Ok(found) => others.add(found, "Pulumi"),
+            Err(failure) if ["esc-forbidden", "esc-not-found"].contains(&failure.code) => {
+                others.unread.push(failure.message);
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     if args.others.contains(&Other::Github) {
         let scope = Scope::Organization(organization.clone());
-        let client = session.github(&args.github, None)?.client(&scope).await?;
-        let found = client.audit_log(&organization, since, until, args.limit).await;
-        events.extend(found.map_err(|error| {
-            error.failure(&format!("read the audit log of {organization}"), github_audit::PERMISSION)
-        })?);
+        let github = match &definition {
+            Some(definition) => session.github_alone(&args.github, &args.source, definition, door).await?,
+            None => session.github(&args.github, None)?,
+        };
+        let client = github.client(&scope).await?;
+        match client.audit_log(&organization, filter, until, args.limit).await {
+            Ok(found) => others.add(found, "GitHub"),
+            Err(error) if error.is_hidden() => others.unread.push(format!(
+                "could not read the audit log of the GitHub organization `{organization}`: it takes {}",
+                github_audit::PERMISSION
+            )),
+            Err(error) => {
+                return Err(error.failure(&format!("read the audit log of {organization}"), github_audit::PERMISSION));
+            }
+        }
     }
-    Ok(events)
+    Ok(others)
 }
 
 async fn log(args: LogArgs, path: &Path, session: &Session, door: &mut Door) -> Outcome<u8> {
-    let others = others(&args, session, door).await?;
     let filter = Filter {
         since: args.since.map(|when| when.seen_from(session.now)),
         until: args.until.map(|when| when.seen_from(session.now)),
-        actor: args.actor,
-        run: args.run,
+        actor: args.actor.clone(),
+        command: args.command.clone(),
+        run: args.run.clone(),
         stack: session.global.stack.clone(),
-        target: args.target,
-        name: args.name,
-        group: args.group,
-        action: args.action,
-        outcome: args.outcome,
+        target: args.target.clone(),
+        name: args.name.clone(),
+        group: args.group.clone(),
+        action: args.action.clone(),
+        outcome: args.outcome.clone(),
     };
+    let others = others(&args, &filter, session, door).await?;
     let report = audit::log(path, &filter, others, args.limit)?;
     door.report(&report);
     if report.unreadable > 0 {

@@ -101,11 +101,15 @@ impl Door {
             false => report::write(report, self.format, &mut *self.out),
         });
         end_quietly(&written.and_then(|()| self.out.flush()));
-        let Some(job) = &mut self.job else { return };
-        if as_log {
+        if let Some(job) = self.job.as_mut().filter(|_| as_log) {
             report.findings().iter().for_each(|finding| job.annotate(finding));
         }
-        if let Err(failure) = job.report(report) {
+        self.publish(report);
+    }
+
+    /// Shows a report in the summary and the outputs of a job; outside a job it does nothing.
+    pub fn publish(&mut self, report: &dyn Report) {
+        if let Some(Err(failure)) = self.job.as_mut().map(|job| job.report(report)) {
             self.failure(&failure);
         }
     }

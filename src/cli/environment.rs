@@ -21,6 +21,7 @@ macro_rules! variables {
 variables! {
     ACTIONS_ID_TOKEN_REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "Set by the runner in a job with `id-token: write`; proves the job's identity.";
     ACTIONS_ID_TOKEN_REQUEST_URL = "ACTIONS_ID_TOKEN_REQUEST_URL": "Set by the runner in a job with `id-token: write`; where the identity token is asked for.";
+    COMPUTERNAME = "COMPUTERNAME": "Name of the machine, on Windows; named in the audit trail.";
     EDITOR = "EDITOR": "The editor that `env edit` opens, unless `VISUAL` is set.";
     GH_TOKEN = "GH_TOKEN": "GitHub token, used when `GITHUB_TOKEN` is not set.";
     GITHUB_ACTIONS = "GITHUB_ACTIONS": "`true` in a job: masks, annotations and the job summary are written.";
@@ -28,6 +29,7 @@ variables! {
     GITHUB_API_URL = "GITHUB_API_URL": "URL of GitHub's API, unless `--github-url` is given.";
     GITHUB_EVENT_NAME = "GITHUB_EVENT_NAME": "What started the job.";
     GITHUB_OUTPUT = "GITHUB_OUTPUT": "File that takes the outputs of a step.";
+    GITHUB_REF = "GITHUB_REF": "Branch or tag of the job; named in the audit trail.";
     GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "Repository of the job.";
     GITHUB_RUN_ATTEMPT = "GITHUB_RUN_ATTEMPT": "Attempt of the run; named in the audit trail.";
     GITHUB_RUN_ID = "GITHUB_RUN_ID": "Id of the run; named in the audit trail.";
@@ -36,8 +38,10 @@ variables! {
     GITHUB_STEP_SUMMARY = "GITHUB_STEP_SUMMARY": "File that takes the job summary.";
     GITHUB_TOKEN = "GITHUB_TOKEN": "GitHub token that may write the targets' secrets.";
     GITHUB_WORKFLOW = "GITHUB_WORKFLOW": "Name of the workflow.";
+    GITHUB_WORKFLOW_REF = "GITHUB_WORKFLOW_REF": "The workflow's file and where it is from; named in the audit trail.";
     GITHUB_WORKSPACE = "GITHUB_WORKSPACE": "Where the repository is checked out; annotations name files below it.";
     HOME = "HOME": "Where `.pulumi/credentials.json` is looked for.";
+    HOSTNAME = "HOSTNAME": "Name of the machine; named in the audit trail.";
     PULUMI_ACCESS_TOKEN = "PULUMI_ACCESS_TOKEN": "Pulumi Cloud access token.";
     PULUMI_BACKEND_URL = "PULUMI_BACKEND_URL": "Where ESC environments live, unless `--esc-url` is given.";
     PULUMI_CREDENTIALS_PATH = "PULUMI_CREDENTIALS_PATH": "Folder of Pulumi's `credentials.json`.";

@@ -87,7 +87,11 @@ fn run(cli: Cli, command: String, environment: Environment, mut door: Door) -> u
     door.finish(code)
 }
 
-pub(super) async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outcome<u8> {
+/// Runs one command that was parsed, and answers its exit code.
+///
+/// # Errors
+/// Those of the command.
+pub async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outcome<u8> {
     match command {
         Command::Access(command) => super::access::run(command, session, door).await,
         Command::Demo => Box::pin(super::demo::demo(session, door)).await,

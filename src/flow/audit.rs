@@ -6,9 +6,10 @@ use std::path::Path;
 use super::context::Context;
 use crate::base::error::{Outcome, Problem};
 use crate::io::audit;
-use crate::report::audit::{AuditEvent, AuditLogReport, AuditVerifyReport};
-use crate::rules::audit::{Entry, Filter, Head, Line, Record};
+use crate::report::audit::{AuditEvent, AuditLogReport, AuditVerifyReport, OtherLog};
+use crate::rules::audit::{Entry, Head, Line, Record};
 use crate::rules::audit_chain;
+use crate::rules::audit_filter::Filter;
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::plan::{Plan, Step, Target};
 
@@ -99,19 +100,49 @@ pub fn records(path: &Path) -> Outcome<(Vec<Record>, usize)> {
     Ok((records, unreadable))
 }
 
+/// What other logs say beside the trail.
+#[derive(Debug, Default)]
+pub struct Others {
+    pub events: Vec<AuditEvent>,
+    /// Logs that could not be read, or not to their end, and why: sentences.
+    pub unread: Vec<String>,
+    /// Whether any was asked for: then a missing trail is told, and is no error.
+    pub asked: bool,
+}
+
+impl Others {
+    /// Takes the log of `whose` organization.
+    pub fn add(&mut self, log: OtherLog, whose: &str) {
+        if log.cut {
+            let count = log.events.len();
+            self.unread.push(format!(
+                "the {whose} log goes on: {count} events of many were taken; a shorter period (--since, --until) shows the rest"
+            ));
+        }
+        self.events.extend(log.events);
+    }
+}
+
 /// The newest `limit` events that `filter` takes, from the trail and from `others`.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn log(path: &Path, filter: &Filter, others: Vec<AuditEvent>, limit: usize) -> Outcome<AuditLogReport> {
-    let (records, unreadable) = records(path)?;
-    let mut events: Vec<AuditEvent> =
-        records.into_iter().filter(|record| filter.takes(record)).map(Into::into).collect();
-    events.extend(others);
+pub fn log(path: &Path, filter: &Filter, others: Others, limit: usize) -> Outcome<AuditLogReport> {
+    let Others { events: foreign, mut unread, asked } = others;
+    let (records, unreadable) = match records(path) {
+        Ok(read) => read,
+        Err(failure) if asked && failure.code == "file-missing" => {
+            unread.push(failure.message);
+            (Vec::new(), 0)
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut events: Vec<AuditEvent> = records.into_iter().map(Into::into).chain(foreign).collect();
+    events.retain(|event| filter.takes(&event.told()));
     events.sort_by_key(|event| event.time);
     let left_out = events.len().saturating_sub(limit);
     events.drain(..left_out);
-    Ok(AuditLogReport { events, left_out, unreadable })
+    Ok(AuditLogReport { events, left_out, unreadable, unread })
 }
 
 #[cfg(test)]
@@ -129,10 +160,18 @@ mod tests {
         files::write_private(&path, format!("{}\nnonsense\n", lines.join("\n")).as_bytes()).unwrap();
         let second = records(&path).unwrap().0[1].time;
         let other = AuditEvent::foreign(Origin::Github, second, "octocat".into(), "org.x".into());
-        let report = log(&path, &Filter::default(), vec![other], 3).unwrap();
+        let others = || Others { events: vec![other.clone()], unread: Vec::new(), asked: true };
+        let report = log(&path, &Filter::default(), others(), 3).unwrap();
         assert_eq!((report.left_out, report.unreadable), (1, 1));
         let names: Vec<&str> = report.events.iter().map(|event| event.name.as_deref().unwrap_or("other")).collect();
         assert_eq!(names, ["NAME_1", "other", "NAME_2"]);
+        let octocats = Filter { stack: Some("production".into()), ..Filter::default() };
+        assert_eq!(log(&path, &octocats, others(), 9).unwrap().events.len(), 3, "another log knows no stack");
+
+        let nowhere = folder.path().join("none.jsonl");
+        let report = log(&nowhere, &Filter::default(), others(), 3).unwrap();
+        assert_eq!((report.events.len(), report.unread.len()), (1, 1));
+        assert_eq!(log(&nowhere, &Filter::default(), Others::default(), 3).unwrap_err().code, "file-missing");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use url::Url;
 
 use super::github::{GitHub, header, segment};
 use super::github_error::{GitHubError, Problem};
-use crate::report::audit::{AuditEvent, Origin};
+use crate::report::audit::{AuditEvent, Origin, OtherLog};
+use crate::rules::audit_filter::Filter;
 
 /// What the token needs.
 pub const PERMISSION: &str = "organization administration (read), or the classic scope `read:audit_log`; the log is a feature of GitHub Enterprise";
@@ -16,24 +17,24 @@ pub const PERMISSION: &str = "organization administration (read), or the classic
 const MOST_PAGES: usize = 200;
 
 impl GitHub {
-    /// The newest `limit` events about secrets between `since` and `until`, newest first. Without `since`,
-    /// GitHub looks three months back.
+    /// The newest `limit` events about secrets before `until` that `filter` takes. Without a beginning, GitHub
+    /// looks three months back.
     ///
     /// # Errors
     /// [`GitHubError`]; 404 when the organization has no such log or the token may not read it.
     pub async fn audit_log(
         &self,
         organization: &str,
-        since: Option<Timestamp>,
+        filter: &Filter,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<AuditEvent>, GitHubError> {
-        let phrase = since.map_or_else(String::new, |since| {
+    ) -> Result<OtherLog, GitHubError> {
+        let phrase = filter.since.map_or_else(String::new, |since| {
             format!("&phrase={}", segment(&format!("created:>={}", since.strftime("%Y-%m-%d"))))
         });
         let base = format!("/orgs/{}/audit-log?include=all&order=desc&per_page=100{phrase}", segment(organization));
         let mut path = base.clone();
-        let mut events = Vec::new();
+        let mut log = OtherLog::default();
         for _ in 0..MOST_PAGES {
             let answer = self.get(&path).await?;
             let malformed = || {
@@ -43,19 +44,20 @@ impl GitHub {
             let entries: Vec<Json> = answer.json().map_err(|problem| GitHubError::new(&Method::GET, &path, problem))?;
             for entry in &entries {
                 let event = event(entry).ok_or_else(malformed)?;
-                if events.len() == limit || since.is_some_and(|since| event.time < since) {
-                    return Ok(events);
+                if log.events.len() == limit || filter.since.is_some_and(|since| event.time < since) {
+                    return Ok(log);
                 }
-                if event.event.contains("secret") && event.time < until {
-                    events.push(event);
+                if event.event.contains("secret") && event.time < until && filter.takes(&event.told()) {
+                    log.events.push(event);
                 }
             }
             match header(&answer.headers, "link").and_then(next_cursor) {
                 Some(cursor) => path = format!("{base}&after={}", segment(&cursor)),
-                None => break,
+                None => return Ok(log),
             }
         }
-        Ok(events)
+        log.cut = true;
+        Ok(log)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::{BOLD, DIM, GREEN, RED, Report, YELLOW};
 use crate::rules::audit::Record;
 use crate::rules::audit_chain::Verification;
+use crate::rules::audit_filter::Told;
 
 /// Version of the JSON forms in this file.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -85,6 +86,25 @@ impl AuditEvent {
     }
 }
 
+impl AuditEvent {
+    /// What a filter looks at. A log that says where only in its sentence is searched there.
+    #[must_use]
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            time: self.time,
+            actor: &self.actor,
+            command: self.command.as_deref(),
+            run: self.run.as_deref(),
+            stack: self.stack.as_deref(),
+            target: self.target.as_deref().or(self.detail.as_deref()),
+            name: self.name.as_deref(),
+            group: self.group.as_deref(),
+            action: self.action.as_deref(),
+            outcome: self.outcome.as_deref(),
+        }
+    }
+}
+
 impl From<Record> for AuditEvent {
     fn from(record: Record) -> Self {
         let Record { time, run, entry, .. } = record;
@@ -106,6 +126,15 @@ impl From<Record> for AuditEvent {
     }
 }
 
+/// What was read of another organization's log.
+#[derive(Debug, Default)]
+pub struct OtherLog {
+    /// Newest first.
+    pub events: Vec<AuditEvent>,
+    /// Whether reading stopped before the period or the wanted number was reached: there may be more.
+    pub cut: bool,
+}
+
 /// The report of `audit log`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditLogReport {
@@ -115,6 +144,8 @@ pub struct AuditLogReport {
     pub left_out: usize,
     /// Lines of the trail that are no lines of a trail.
     pub unreadable: usize,
+    /// Logs that were asked for and not read, or not to their end, and why: sentences.
+    pub unread: Vec<String>,
 }
 
 /// `text` without characters that could steer a terminal; logs are foreign text.
@@ -192,13 +223,16 @@ impl Report for AuditLogReport {
         if self.events.is_empty() {
             writeln!(to, "no events")?;
         }
+        for unread in &self.unread {
+            writeln!(to, "{YELLOW}not read{YELLOW:#}: {}", plain(unread))?;
+        }
         Ok(())
     }
 
     fn json(&self) -> Json {
         json!({
             "schema_version": SCHEMA_VERSION, "command": "audit log", "events": self.events,
-            "left_out": self.left_out, "unreadable_lines": self.unreadable,
+            "left_out": self.left_out, "unreadable_lines": self.unreadable, "not_read": self.unread,
         })
     }
 
@@ -218,6 +252,9 @@ impl Report for AuditLogReport {
         }
         if self.left_out > 0 {
             writeln!(to, "\n{} older events are left out.", self.left_out)?;
+        }
+        for unread in &self.unread {
+            writeln!(to, "\nNot read: {}", prose(unread))?;
         }
         Ok(())
     }
@@ -310,18 +347,20 @@ mod tests {
 
     #[test]
     fn a_log_is_told_line_by_line_and_steers_no_terminal() {
-        let report = AuditLogReport { events: events(), left_out: 2, unreadable: 0 };
+        let report =
+            AuditLogReport { events: events(), left_out: 2, unreadable: 0, unread: vec!["the log of `x`".into()] };
         assert_eq!(
             text(&report, Format::Human),
             "… 2 older; --limit shows more\n\
              2026-05-28 20:26:40Z octocat: create NAME_0 at payready/sophia · actions done (new)\n\
-             2026-05-28 20:26:40Z [github] octo|cat: org. [31mx a b\n"
+             2026-05-28 20:26:40Z [github] octo|cat: org. [31mx a b\n\
+             not read: the log of `x`\n"
         );
         let markdown = text(&report, Format::Markdown);
         assert!(markdown.contains("| trail | octocat | create NAME\\_0 | payready/sophia · actions | done (new) |"));
         assert!(markdown.contains("octo\\|cat"), "{markdown}");
         assert_eq!(report.json()["events"][0]["name"], "NAME_0");
-        let none = AuditLogReport { events: Vec::new(), left_out: 0, unreadable: 0 };
+        let none = AuditLogReport { events: Vec::new(), left_out: 0, unreadable: 0, unread: Vec::new() };
         assert_eq!(text(&none, Format::Human), "no events\n");
     }
 

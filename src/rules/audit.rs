@@ -239,46 +239,6 @@ impl Line {
     }
 }
 
-/// Which lines `audit log` shows; what is none does not matter. Texts compare without case.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
-    pub since: Option<Timestamp>,
-    /// Exclusive.
-    pub until: Option<Timestamp>,
-    pub actor: Option<String>,
-    pub run: Option<String>,
-    pub stack: Option<String>,
-    /// Part of the target's text: a repository finds its environments too.
-    pub target: Option<String>,
-    pub name: Option<String>,
-    pub group: Option<String>,
-    pub action: Option<String>,
-    pub outcome: Option<String>,
-}
-
-impl Filter {
-    #[must_use]
-    pub fn takes(&self, record: &Record) -> bool {
-        let Record { time, run, entry, .. } = record;
-        let same = |wanted: &Option<String>, have: Option<&str>| {
-            wanted.as_ref().is_none_or(|wanted| have.is_some_and(|have| have.eq_ignore_ascii_case(wanted)))
-        };
-        self.since.is_none_or(|since| *time >= since)
-            && self.until.is_none_or(|until| *time < until)
-            && same(&self.actor, Some(&run.actor.name))
-            && same(&self.run, Some(&run.id))
-            && same(&self.stack, run.stack.as_deref())
-            && self.target.as_ref().is_none_or(|wanted| {
-                let have = entry.target.as_deref().unwrap_or_default();
-                have.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase())
-            })
-            && same(&self.name, entry.name.as_deref())
-            && same(&self.group, entry.group.as_deref())
-            && same(&self.action, entry.action.as_deref())
-            && same(&self.outcome, entry.outcome.as_deref())
-    }
-}
-
 #[cfg(test)]
 pub mod samples {
     use super::*;
@@ -369,22 +329,5 @@ mod tests {
         for text in ["", "1", "1:", "x:00", &format!("1:{}", "g".repeat(64))] {
             assert!(text.parse::<Head>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn filters_narrow() {
-        let (lines, _) = samples::trail(3);
-        let records: Vec<Record> = lines.iter().map(|line| Line::read(line.as_bytes()).unwrap().record).collect();
-        let count = |filter: Filter| records.iter().filter(|record| filter.takes(record)).count();
-        let text = |text: &str| Some(text.to_owned());
-        assert_eq!(count(Filter::default()), 3);
-        assert_eq!(count(Filter { name: text("name_1"), ..Filter::default() }), 1);
-        assert_eq!(count(Filter { target: text("PayReady/Sophia"), ..Filter::default() }), 3);
-        assert_eq!(count(Filter { actor: text("someone"), ..Filter::default() }), 0);
-        assert_eq!(
-            count(Filter { since: Some(records[1].time), until: Some(records[2].time), ..Filter::default() }),
-            1
-        );
-        assert_eq!(count(Filter { outcome: text("failed"), ..Filter::default() }), 0);
     }
 }

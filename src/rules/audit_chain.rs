@@ -268,6 +268,21 @@ mod tests {
         }
 
         #[test]
+        fn no_forged_line_with_a_right_hash_of_its_own_goes_unnoticed(
+            at in any::<prop::sample::Index>(), name in "[A-Z]{1,9}", put_in in any::<bool>()
+        ) {
+            let (lines, head) = trail(6);
+            let at = at.index(6);
+            let original = Line::read(lines[at].as_bytes()).unwrap();
+            let before = Head { sequence: original.record.sequence - 1, hash: original.record.previous.clone() };
+            let (forged, _) = before.next(original.record.time, &run(), &step(&name)).unwrap();
+            let mut changed = lines.clone();
+            if put_in { changed.insert(at, forged) } else { changed[at] = forged }
+            let found = verify(&text(&changed), Some(&head.to_string()), &[]);
+            prop_assert_eq!(found.is_whole(), changed == lines, "{:?}", found.findings);
+        }
+
+        #[test]
         fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400), head in ".{0,80}") {
             let _ = verify(&bytes, Some(&head), &[]);
         }

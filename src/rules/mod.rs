@@ -3,6 +3,8 @@
 pub mod audit;
 pub mod audit_chain;
 pub mod audit_esc;
+pub mod audit_filter;
+pub mod audit_runs;
 pub mod backup;
 pub mod config;
 pub mod cost;
