@@ -8,6 +8,7 @@ mod entry;
 mod html;
 mod markdown;
 mod questions;
+mod schedule;
 mod sections;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +20,11 @@ use serde_json::{Value as Json, json};
 
 use super::audit::{AuditEvent, AuditVerifyReport};
 use super::{BOLD, GREEN, RED, Report, YELLOW, counted};
+use crate::rules::audit_runs::LastRun;
 use crate::rules::rotation::State;
 pub use entry::{EvidenceEntry, Presence, STATES};
 use entry::{phrase, sign};
-pub use questions::{Answer, CONTROLS, Control, Verdict, answers};
+pub use questions::{Answer, CONTROLS, Control, DRILL, USAGE, Verdict, answers};
 
 /// Version of the JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -42,6 +44,10 @@ pub struct Evidence {
     pub grants: Vec<Grant>,
     /// The trail's events of the period, oldest first.
     pub events: Vec<AuditEvent>,
+    /// The last test of the emergency procedures; none when the trail records none.
+    pub drill: Option<LastRun>,
+    /// The last check of how code uses the secrets; none when the trail records none.
+    pub usage_check: Option<LastRun>,
     /// The check of the trail; none when there is no trail.
     pub trail: Option<AuditVerifyReport>,
     pub stores: Vec<StoreUse>,
@@ -249,6 +255,7 @@ impl Report for Evidence {
             "since": self.since, "generated": self.generated,
             "states": states, "entries": entries, "coverage": self.coverage(),
             "access": {"policies_bind": self.policies_bind, "grants": self.grants},
+            "practice": {"emergency_drill": self.drill, "usage_check": self.usage_check},
             "events": self.events, "trail": self.trail.as_ref().map(Report::json),
             "limits": self.stores, "findings": self.findings, "not_looked_at": self.unseen,
             "questions": answers(self), "controls": CONTROLS,
@@ -286,7 +293,8 @@ mod tests {
     fn json_has_its_version_and_what_an_auditor_asks_for() {
         let json = samples::evidence(5).json();
         assert_eq!(json["schema_version"], 1);
-        for part in ["entries", "coverage", "access", "events", "trail", "limits", "questions", "controls"] {
+        for part in ["entries", "coverage", "access", "practice", "events", "trail", "limits", "questions", "controls"]
+        {
             assert!(!json[part].is_null(), "{part}");
         }
         assert_eq!(json["questions"].as_array().unwrap().len(), 4);

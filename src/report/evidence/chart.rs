@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::html::escaped;
 use super::{DayCount, EvidenceEntry, date, days_between, phrase};
@@ -31,6 +33,27 @@ impl Axis {
         Self { from, to, now }
     }
 
+    /// The first days of months, at most eight of them, each with its name; of years where months are too many.
+    pub fn ticks(&self) -> Vec<(f64, String)> {
+        let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+        let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month()) - 1;
+        let (first, last) = (months(day(self.from)) + 1, months(day(self.to)));
+        let step = [1, 2, 3, 6, 12, 24, 60, 120].into_iter().find(|step| (last - first) / step < 8).unwrap_or(1200);
+        let first = first + (step - first.rem_euclid(step)) % step;
+        let mut form = "%b %Y";
+        (first..=last)
+            .step_by(usize::try_from(step).unwrap_or(1))
+            .filter_map(|month| {
+                let (year, of_year) = (i16::try_from(month.div_euclid(12)).ok()?, month.rem_euclid(12));
+                let date = Date::new(year, i8::try_from(of_year + 1).ok()?, 1).ok()?;
+                let time = date.to_zoned(TimeZone::UTC).ok()?.timestamp();
+                let name = date.strftime(if of_year == 0 && form == "%b" { "%Y" } else { form }).to_string();
+                form = "%b";
+                Some((self.at(time), name))
+            })
+            .collect()
+    }
+
     /// Where a time lies, 0 to [`WIDTH`].
     pub fn at(&self, time: Timestamp) -> f64 {
         let seconds = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64();
@@ -53,6 +76,9 @@ pub fn timeline(entry: &EvidenceEntry, axis: &Axis) -> String {
     }
     let today = axis.at(axis.now);
     let mut shapes = String::from("<rect class=\"track\" width=\"1000\" height=\"16\"/>");
+    for (at, _) in axis.ticks() {
+        let _ = write!(shapes, "<rect class=\"tick\" x=\"{at:.1}\" width=\"1\" height=\"16\"/>");
+    }
     if let (Some(changed), Some(due)) = (changed, due) {
         let (start, end) = (axis.at(changed), axis.at(due));
         let _ = write!(
@@ -73,10 +99,22 @@ pub fn timeline(entry: &EvidenceEntry, axis: &Axis) -> String {
     svg("bar", 16.0, &says, &shapes)
 }
 
-/// A share of a whole.
-pub fn meter(part: usize, whole: usize, says: &str) -> String {
+/// Shares of a whole, one beside the other; each with its class.
+pub fn shares(parts: &[(&str, usize)], says: &str) -> String {
+    let whole = parts.iter().map(|(_, count)| count).sum::<usize>().max(1);
+    let mut shapes = String::from("<rect class=\"track\" width=\"1000\" height=\"16\"/>");
+    let mut before = 0;
+    for (class, count) in parts {
+        let (left, width) = (ratio(before, whole) * WIDTH, ratio(*count, whole) * WIDTH);
+        let _ = write!(shapes, "<rect class=\"{class}\" x=\"{left:.1}\" width=\"{width:.1}\" height=\"16\"/>");
+        before += count;
+    }
+    svg("bar tall", 16.0, says, &shapes)
+}
+
+/// A share of a whole, in the colour of `class`.
+pub fn meter(part: usize, whole: usize, class: &str, says: &str) -> String {
     let share = if whole == 0 { 0.0 } else { ratio(part, whole) * WIDTH };
-    let class = if part >= whole { "ok" } else { "due-soon" };
     let shapes = format!(
         "<rect class=\"track\" width=\"1000\" height=\"16\"/><rect class=\"{class}\" width=\"{share:.1}\" height=\"16\"/>"
     );
@@ -137,10 +175,34 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_has_few_ticks_on_the_first_of_months() {
+        let axis = |from: &str, to: &str| Axis { from: from.parse().unwrap(), to: to.parse().unwrap(), now: now() };
+        let names = |axis: Axis| axis.ticks().into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        let year = axis("2026-11-05T00:00:00Z", "2027-02-01T00:00:00Z");
+        assert_eq!(names(year), ["Dec 2026", "2027", "Feb"]);
+        assert!((year.ticks()[2].0 - 1000.0).abs() < 1e-9);
+        assert_eq!(
+            names(axis("2025-01-15T00:00:00Z", "2026-06-01T00:00:00Z")),
+            ["Apr 2025", "Jul", "Oct", "2026", "Apr"]
+        );
+        assert_eq!(names(axis("2026-01-02T00:00:00Z", "2026-01-31T00:00:00Z")), [""; 0]);
+        let ages = axis("1970-01-01T00:00:00Z", "2026-01-01T00:00:00Z").ticks();
+        assert!(ages.len() <= 8 && ages.len() > 3, "{ages:?}");
+    }
+
+    #[test]
+    fn shares_fill_the_whole() {
+        let bar = shares(&[("overdue", 1), ("due-soon", 0), ("ok", 3)], "states");
+        assert!(bar.contains("class=\"overdue\" x=\"0.0\" width=\"250.0\""), "{bar}");
+        assert!(bar.contains("class=\"ok\" x=\"250.0\" width=\"750.0\""), "{bar}");
+        assert!(shares(&[], "nothing").contains("track"));
+    }
+
+    #[test]
     fn an_axis_without_time_and_a_chart_without_days_draw_something() {
         let axis = Axis::of(&[], now());
         assert!((axis.at(now()) - 500.0).abs() < 1e-9);
         assert!(columns(&[], "none").contains("aria-label=\"none\""));
-        assert!(meter(0, 0, "<b>").contains("&lt;b&gt;"));
+        assert!(meter(0, 0, "ok", "<b>").contains("&lt;b&gt;"));
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::date;
 use crate::rules::rotation::{ChangeSource, Standing, State};
 
 /// One secret or variable that the definition asks for at one target.
@@ -96,5 +97,58 @@ pub(super) fn source(source: ChangeSource) -> &'static str {
         ChangeSource::Ledger => "ledger",
         ChangeSource::EscRevision => "ESC revision",
         ChangeSource::Github => "GitHub's date",
+    }
+}
+
+/// Entries of one name that were changed on one day and are due on one: one bar of the timeline.
+#[derive(Debug, Clone)]
+pub(super) struct Bar<'e> {
+    pub entry: &'e EvidenceEntry,
+    /// Each once, in the order of the entries.
+    pub stacks: Vec<&'e str>,
+}
+
+/// Joins neighbours that would give the same bar.
+pub(super) fn bars<'e>(entries: &[&'e EvidenceEntry]) -> Vec<Bar<'e>> {
+    let mut bars: Vec<Bar<'e>> = Vec::new();
+    let days = |entry: &EvidenceEntry| (entry.changed().map(date), entry.standing.due.map(date));
+    for entry in entries.iter().copied() {
+        let same = |other: &EvidenceEntry| {
+            (&other.name, other.state(), &other.owner) == (&entry.name, entry.state(), &entry.owner)
+                && days(other) == days(entry)
+        };
+        // Entries that are due on one day stand together, though not always beside each other.
+        let day = entry.standing.due.map(date);
+        let mut near = bars.iter_mut().rev().take_while(|bar| bar.entry.standing.due.map(date) == day);
+        match near.find(|bar| same(bar.entry)) {
+            Some(bar) if bar.stacks.contains(&entry.stack.as_str()) => {}
+            Some(bar) => bar.stacks.push(&entry.stack),
+            None => bars.push(Bar { entry, stacks: vec![&entry.stack] }),
+        }
+    }
+    bars
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::evidence;
+    use super::*;
+
+    #[test]
+    fn one_name_with_the_same_days_is_one_bar() {
+        let world = evidence(20);
+        let of = |stack: &str, name: &str| EvidenceEntry {
+            stack: stack.into(),
+            name: name.into(),
+            ..world.entries[1].clone()
+        };
+        let mut entries = vec![of("production", "A"), of("production", "B"), of("staging", "A"), of("production", "A")];
+        let mut other = of("production", "A");
+        other.standing = world.entries[4].standing;
+        assert_ne!(other.standing, world.entries[1].standing);
+        entries.push(other);
+        let bars = bars(&entries.iter().collect::<Vec<_>>());
+        let told: Vec<(&str, usize)> = bars.iter().map(|bar| (bar.entry.name.as_str(), bar.stacks.len())).collect();
+        assert_eq!(told, [("A", 2), ("B", 1), ("A", 1)]);
     }
 }

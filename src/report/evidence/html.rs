@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::sections::{access, changes, controls, inventory, limits, rotation, trail, unseen};
+use super::schedule::rotation;
+use super::sections::{access, changes, controls, entries, events, inventory, limits, practice, trail, unseen};
 use super::{Evidence, Presence, Verdict, answers, date, phrase, sign};
 use crate::rules::rotation::State;
 
@@ -45,13 +46,13 @@ pub fn sentence(text: &str) -> String {
 }
 
 pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
-    let title = escaped(&format!("Secrets evidence: {} {}", evidence.organization, evidence.project));
+    let title = escaped(&format!("{} / {}", evidence.organization, evidence.project));
     writeln!(
         to,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<title>Evidence on secrets: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#audits\">Skip to the report</a>"
     )?;
     head(evidence, to, &title)?;
@@ -60,11 +61,14 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     inventory(evidence, to)?;
     rotation(evidence, to)?;
     access(evidence, to)?;
+    practice(evidence, to)?;
     changes(evidence, to)?;
     trail(evidence, to)?;
     limits(evidence, to)?;
     controls(to)?;
     unseen(evidence, to)?;
+    entries(evidence, to)?;
+    events(evidence, to)?;
     writeln!(to, "</main>")?;
     writeln!(
         to,
@@ -89,7 +93,7 @@ fn head(evidence: &Evidence, to: &mut dyn Write, title: &str) -> io::Result<()> 
     let there = evidence.entries.iter().filter(|entry| entry.presence == Presence::Delivered).count();
     writeln!(
         to,
-        "<header>\n<h1>{title}</h1>\n<p class=\"soft\">Changes from {} to {}; everything else as of {}.</p>\n<ul class=\"tiles\">",
+        "<header>\n<p class=\"kind\">Evidence on secrets</p>\n<h1>{title}</h1>\n<p class=\"soft\">Changes from {} to {}; everything else as of {}.</p>\n<ul class=\"tiles\">",
         date(evidence.since),
         date(evidence.generated),
         evidence.generated.strftime("%Y-%m-%d %H:%M UTC")
@@ -109,11 +113,14 @@ fn head(evidence: &Evidence, to: &mut dyn Write, title: &str) -> io::Result<()> 
         ("inventory", "Inventory"),
         ("rotation", "Rotation"),
         ("access", "Access"),
+        ("practice", "Drills and checks"),
         ("changes", "Changes"),
         ("trail", "Audit trail"),
         ("limits", "Limits"),
         ("controls", "Controls"),
         ("unseen", "Not looked at"),
+        ("entries", "Every secret"),
+        ("events", "Every event"),
     ];
     let links: Vec<String> =
         sections.iter().map(|(id, words)| format!("<li><a href=\"#{id}\">{words}</a></li>")).collect();
@@ -121,15 +128,20 @@ fn head(evidence: &Evidence, to: &mut dyn Write, title: &str) -> io::Result<()> 
 }
 
 pub fn heading(to: &mut dyn Write, id: &str, words: &str) -> io::Result<()> {
-    writeln!(to, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{words}</h2>")
+    writeln!(to, "<section class=\"{id}\" aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{words}</h2>")
 }
 
-/// A table in a box that scrolls on its own; folded when it is long.
+/// A table in a box that scrolls on its own; folded when it is long. A column that begins with `#` holds numbers, one
+/// with `%` charts that say no more than the numbers beside them.
 pub fn table(to: &mut dyn Write, caption: &str, columns: &[&str], rows: &[String]) -> io::Result<()> {
     let heads: String = columns
         .iter()
         .map(|column| {
-            let (class, words) = column.strip_prefix('#').map_or(("", *column), |words| (" class=\"number\"", words));
+            let (class, words) = match (column.strip_prefix('#'), column.strip_prefix('%')) {
+                (Some(words), _) => (" class=\"number\"", words),
+                (_, Some(words)) => (" class=\"share\"", words),
+                _ => ("", *column),
+            };
             format!("<th scope=\"col\"{class}>{words}</th>")
         })
         .collect();
@@ -154,31 +166,32 @@ pub fn state(state: State) -> String {
 
 fn questions(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     heading(to, "audits", "Regular audits")?;
-    let rows: Vec<String> = answers(evidence)
-        .iter()
-        .map(|answer| {
-            let (class, sign) = match answer.verdict {
-                Verdict::Met => ("met", "✔"),
-                Verdict::Open => ("open", "▲"),
-                Verdict::NotShown => ("not-shown", "–"),
-            };
-            format!(
-                "<th scope=\"row\">{}</th><td><span class=\"state {class}\">{sign} {}</span></td><td>{} (<a href=\"#{}\">details</a>)</td>",
-                answer.question,
-                answer.verdict.word(),
-                sentence(&answer.text),
-                answer.section
-            )
-        })
-        .collect();
-    table(to, "The points of the guide's regular audits", &["Point", "State", "What this report shows"], &rows)?;
+    writeln!(to, "<ol class=\"points\">")?;
+    for answer in answers(evidence) {
+        let (class, sign) = match answer.verdict {
+            Verdict::Met => ("met", "✔"),
+            Verdict::Open => ("open", "▲"),
+            Verdict::NotShown => ("not-shown", "–"),
+        };
+        writeln!(
+            to,
+            "<li><h3>{}</h3>\n<p><span class=\"state {class}\">{sign} {}</span></p>\n<p>{}. <a href=\"#{}\">Details<span class=\"aloud\"> of: {}</span></a></p></li>",
+            answer.question,
+            answer.verdict.word(),
+            sentence(&answer.text),
+            answer.section,
+            answer.question
+        )?;
+    }
+    writeln!(to, "</ol>")?;
     if !evidence.findings.is_empty() {
         let rows: Vec<String> = evidence
             .findings
             .iter()
             .map(|finding| {
                 format!(
-                    "<td>{}</td><td><code>{}</code></td><td>{}</td>",
+                    "<td><span class=\"state {}\">{}</span></td><td class=\"word\"><code>{}</code></td><td>{}</td>",
+                    if finding.severity == "error" { "failed" } else { "open" },
                     escaped(&finding.severity),
                     escaped(&finding.code),
                     sentence(&finding.message)
@@ -256,7 +269,7 @@ mod tests {
     fn every_chart_has_a_name_and_every_table_a_caption() {
         let html = html(60);
         assert_eq!(html.matches("<svg").count(), html.matches("role=\"img\" aria-label=\"").count());
-        assert!(html.matches("<svg").count() > 60);
+        assert!(html.matches("<svg").count() > 40);
         assert_eq!(html.matches("<table>").count(), html.matches("<caption>").count());
     }
 

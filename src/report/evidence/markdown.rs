@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::entry::bars;
 use super::{CONTROLS, Evidence, Report, STATES, answers, counted, date, phrase, sign};
 use crate::report::audit::{cell, code, prose};
 use crate::rules::rotation::State;
@@ -43,6 +44,17 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
             cell(&grant.policies.join(", "))
         )?;
     }
+    writeln!(to, "\n### Drills and checks\n\n| what | last | by | result |\n|---|---|---|---|")?;
+    for (what, last) in [("emergency drill", &evidence.drill), ("usage check", &evidence.usage_check)] {
+        match last {
+            None => writeln!(to, "| {what} | not recorded | | |")?,
+            Some(run) => {
+                let (outcome, detail) = (run.outcome.as_deref().unwrap_or("broken off"), run.detail.as_deref());
+                let result = detail.map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
+                writeln!(to, "| {what} | {} | {} | {} |", date(run.time), cell(&run.actor), cell(&result))?;
+            }
+        }
+    }
     writeln!(to, "\n### Audit trail\n\n{} in the period.\n", counted(evidence.changes().count(), "change"))?;
     match &evidence.trail {
         Some(trail) => trail.markdown(to)?,
@@ -64,22 +76,22 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
 
 /// A bar from the last change to the due date, by owner.
 fn gantt(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
-    let mut entries: Vec<_> = evidence
-        .by_urgency()
+    let mut bars: Vec<_> = bars(&evidence.by_urgency())
         .into_iter()
-        .filter_map(|entry| Some((entry, entry.changed()?, entry.standing.due?)))
+        .filter_map(|bar| Some((bar.entry.changed()?, bar.entry.standing.due?, bar)))
         .collect();
-    entries.truncate(MOST_BARS);
-    if entries.is_empty() {
+    bars.truncate(MOST_BARS);
+    if bars.is_empty() {
         return Ok(());
     }
-    entries.sort_by(|(a, ..), (b, ..)| a.owner.cmp(&b.owner));
+    bars.sort_by(|(.., a), (.., b)| a.entry.owner.cmp(&b.entry.owner));
     writeln!(
         to,
         "\n```mermaid\ngantt\n  title Rotation, the most urgent first\n  dateFormat YYYY-MM-DD\n  axisFormat %Y-%m-%d"
     )?;
     let mut section = None;
-    for (entry, changed, due) in entries {
+    for (changed, due, bar) in bars {
+        let entry = bar.entry;
         let owner = entry.owner.as_deref().unwrap_or("nobody");
         if section.replace(owner) != Some(owner) {
             writeln!(to, "  section {}", word(owner))?;
@@ -89,7 +101,14 @@ fn gantt(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
             State::DueSoon => "active, ",
             _ => "done, ",
         };
-        writeln!(to, "  {} {} :{style}{}, {}", word(&entry.name), word(&entry.stack), date(changed), date(due))?;
+        writeln!(
+            to,
+            "  {} {} :{style}{}, {}",
+            word(&entry.name),
+            word(&bar.stacks.join(" ")),
+            date(changed),
+            date(due)
+        )?;
     }
     writeln!(to, "```")
 }

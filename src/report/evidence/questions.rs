@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Evidence, counted};
+use crate::rules::audit_runs::LastRun;
 use crate::rules::rotation::State;
 
 /// How far the report answers a question.
@@ -76,30 +77,38 @@ fn access(evidence: &Evidence) -> Answer {
     Answer { question: "Annual review of access policies and permissions", verdict, text, section: "access" }
 }
 
-fn ran<'e>(evidence: &'e Evidence, command: &'e str) -> impl Iterator<Item = &'e super::AuditEvent> {
-    evidence.events.iter().filter(move |event| event.command.as_deref().is_some_and(|ran| ran.starts_with(command)))
-}
+/// The command that tests the emergency procedures.
+pub const DRILL: &str = "emergency drill";
 
-fn recorded(evidence: &Evidence, command: &str, how: &str) -> (Verdict, String) {
-    match ran(evidence, command).last() {
-        Some(last) => {
-            let failed = last.outcome.as_deref().is_some_and(|outcome| outcome != "done");
-            let verdict = if failed { Verdict::Open } else { Verdict::Met };
-            let ended = if failed { ", which did not end well" } else { "" };
-            (verdict, format!("the trail records `{command}`, last on {}{ended}", super::date(last.time)))
+/// The command that compares the definition with the code that uses its secrets.
+pub const USAGE: &str = "usage";
+
+/// What the trail says of a command that is to be run regularly.
+fn recorded(evidence: &Evidence, last: Option<&LastRun>, command: &str) -> (Verdict, String) {
+    let Some(last) = last else {
+        return (Verdict::NotShown, format!("not recorded in the trail; `{command}` is the command"));
+    };
+    let day = super::date(last.time);
+    match (last.outcome.as_deref(), last.time >= evidence.since) {
+        (Some("done"), true) => (Verdict::Met, format!("`{command}` last ended well on {day}")),
+        (Some("done"), false) => (Verdict::Open, format!("`{command}` last ended well on {day}, before this period")),
+        (Some("findings"), _) => {
+            let what = last.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            (Verdict::Open, format!("`{command}` last ran on {day} and found something{what}"))
         }
-        None => (Verdict::NotShown, format!("the trail of the period records none; {how}")),
+        (Some(outcome), _) => (Verdict::Open, format!("`{command}` last ran on {day} and ended as {outcome}")),
+        (None, _) => (Verdict::Open, format!("`{command}` last ran on {day} and did not come to its end")),
     }
 }
 
 fn emergencies(evidence: &Evidence) -> Answer {
-    let (verdict, text) = recorded(evidence, "emergency", "run `emergency drill`");
-    Answer { question: "Regular testing of emergency procedures", verdict, text, section: "changes" }
+    let (verdict, text) = recorded(evidence, evidence.drill.as_ref(), DRILL);
+    Answer { question: "Regular testing of emergency procedures", verdict, text, section: "practice" }
 }
 
 fn usage(evidence: &Evidence) -> Answer {
-    let (verdict, text) = recorded(evidence, "usage", "run `usage`");
-    Answer { question: "Verification of secret usage in application code", verdict, text, section: "changes" }
+    let (verdict, text) = recorded(evidence, evidence.usage_check.as_ref(), USAGE);
+    Answer { question: "Verification of secret usage in application code", verdict, text, section: "practice" }
 }
 
 /// A control of the SOC 2 trust services criteria, and the sections that are evidence for it.
@@ -140,8 +149,8 @@ pub const CONTROLS: &[Control] = &[
     Control {
         id: "CC7.4",
         name: "Response to incidents",
-        shows: "emergency drills and responses in the trail",
-        section: "changes",
+        shows: "the last emergency drill, and responses in the trail",
+        section: "practice",
     },
     Control {
         id: "CC8.1",
@@ -162,14 +171,35 @@ mod tests {
         let [rotation, access, emergency, usage] = answers(&world);
         assert_eq!((rotation.verdict, access.verdict), (Verdict::Open, Verdict::Open));
         assert_eq!((emergency.verdict, usage.verdict), (Verdict::Met, Verdict::NotShown));
-        assert!(usage.text.contains("run `usage`"));
+        assert!(usage.text.contains("not recorded"));
         world.findings.clear();
         world.entries.retain(|entry| entry.state() == State::Ok);
-        world.events.clear();
-        let [rotation, access, emergency, _] = answers(&world);
+        let [rotation, access, ..] = answers(&world);
         assert_eq!((rotation.verdict, access.verdict), (Verdict::Met, Verdict::Met));
-        assert_eq!(emergency.verdict, Verdict::NotShown);
         world.policies_bind = false;
         assert_eq!(answers(&world)[1].verdict, Verdict::Open);
+    }
+
+    #[test]
+    fn a_drill_counts_when_it_ended_well_in_the_period() {
+        let mut world = evidence(1);
+        let drill = world.drill.clone().unwrap();
+        let failed = LastRun { outcome: Some("failed".into()), ..drill.clone() };
+        let found = LastRun { outcome: Some("findings".into()), detail: Some("backup failed".into()), ..drill.clone() };
+        let old = LastRun { time: world.since - jiff::SignedDuration::from_secs(1), ..drill.clone() };
+        let broken_off = LastRun { outcome: None, ..drill.clone() };
+        for (drill, verdict, says) in [
+            (Some(drill), Verdict::Met, "last ended well on"),
+            (Some(failed), Verdict::Open, "ended as failed"),
+            (Some(found), Verdict::Open, "found something: backup failed"),
+            (Some(old), Verdict::Open, "before this period"),
+            (Some(broken_off), Verdict::Open, "did not come to its end"),
+            (None, Verdict::NotShown, "not recorded"),
+        ] {
+            world.drill = drill;
+            let answer = &answers(&world)[2];
+            assert_eq!(answer.verdict, verdict);
+            assert!(answer.text.contains(says), "{}", answer.text);
+        }
     }
 }

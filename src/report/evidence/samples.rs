@@ -6,6 +6,7 @@ use super::{Evidence, EvidenceEntry, Finding, Grant, Presence, StoreUse};
 use crate::report::audit::{AuditEvent, AuditVerifyReport, Origin};
 use crate::rules::audit::samples::trail;
 use crate::rules::audit_chain::verify;
+use crate::rules::audit_runs::LastRun;
 use crate::rules::definition::Rotation;
 use crate::rules::rotation::{DeliveryFacts, SecretFacts, standing};
 
@@ -60,7 +61,7 @@ pub fn evidence(count: usize) -> Evidence {
     let events = (0..40).map(|index| {
         let time = now() - days(90) + days(index * 9 / 4);
         AuditEvent {
-            command: Some(if index == 3 { "emergency drill" } else { "sync" }.into()),
+            command: Some("sync".into()),
             action: Some(if index % 3 == 0 { "create" } else { "update" }.into()),
             outcome: Some(if index % 8 == 5 { "failed" } else { "done" }.into()),
             name: Some(format!("SECRET_{index}")),
@@ -91,6 +92,14 @@ pub fn evidence(count: usize) -> Evidence {
             Grant { kind: "team".into(), ..grant("platform", "infrastructure", "production") },
         ],
         events: events.collect(),
+        drill: Some(LastRun {
+            command: "emergency drill".into(),
+            actor: "octo|cat".into(),
+            time: now() - days(30),
+            outcome: Some("done".into()),
+            detail: Some("58 of 60 values were read back from the backup".into()),
+        }),
+        usage_check: None,
         trail: Some(AuditVerifyReport {
             path: ".sophia/audit.jsonl".into(),
             anchors: 1,

@@ -4,37 +4,51 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::chart::{Axis, columns, meter, timeline};
+use super::chart::{columns, meter};
 use super::entry::source;
 use super::html::{escaped, heading, sentence, state, table};
-use super::{CONTROLS, Evidence, EvidenceEntry, Presence, counted, date};
+use super::{CONTROLS, DRILL, Evidence, EvidenceEntry, Presence, USAGE, counted, date};
 use crate::report::audit::AuditEvent;
-
-/// Bars of the rotation chart; the table of the inventory has every entry.
-const MOST_BARS: usize = 60;
+use crate::rules::audit_runs::LastRun;
 
 /// Rows of changes that are shown, the newest.
 const MOST_CHANGES: usize = 2000;
 
+/// The head of a row, once for the rows that it is the head of.
+fn first_of(index: usize, rows: usize, head: &str) -> String {
+    if index > 0 {
+        String::new()
+    } else {
+        format!("<th scope=\"rowgroup\" rowspan=\"{rows}\" class=\"name\">{head}</th>")
+    }
+}
+
 pub fn inventory(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     heading(to, "inventory", "Inventory")?;
-    let rows: Vec<String> = evidence
-        .coverage()
-        .iter()
-        .map(|row| {
-            let says = format!("{}, {}, {}: {} of {} are there", row.group, row.stack, row.target, row.present, row.expected);
-            format!(
-                "<th scope=\"row\" class=\"name\">{}</th><td>{}</td><td class=\"name\">{}</td><td class=\"number\">{}/{}</td><td>{}</td>",
-                escaped(&row.group),
+    let coverage = evidence.coverage();
+    let mut rows = Vec::new();
+    for of_group in coverage.chunk_by(|left, right| left.group == right.group) {
+        for (index, row) in of_group.iter().enumerate() {
+            let says =
+                format!("{}, {}, {}: {} of {} are there", row.group, row.stack, row.target, row.present, row.expected);
+            rows.push(format!(
+                "{}<td>{}</td><td class=\"name\">{}</td><td class=\"number\">{}/{}</td><td class=\"share\">{}</td>",
+                first_of(index, of_group.len(), &escaped(&row.group)),
                 escaped(&row.stack),
                 escaped(&row.target),
                 row.present,
                 row.expected,
-                meter(row.present, row.expected, &says)
-            )
-        })
-        .collect();
-    table(to, "Coverage by group, stack and target", &["Group", "Stack", "Target", "#There", "Share"], &rows)?;
+                meter(row.present, row.expected, if row.present < row.expected { "due-soon" } else { "ok" }, &says)
+            ));
+        }
+    }
+    table(to, "Coverage by group, stack and target", &["Group", "Stack", "Target", "#There", "%Share"], &rows)?;
+    writeln!(to, "<p>Each of them is listed under <a href=\"#entries\">every secret</a>.</p>\n</section>")
+}
+
+/// The long list, which stands at the end.
+pub fn entries(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "entries", "Every secret")?;
     let rows: Vec<String> = evidence.entries.iter().map(entry_row).collect();
     table(
         to,
@@ -69,66 +83,6 @@ fn entry_row(entry: &EvidenceEntry) -> String {
     )
 }
 
-pub fn rotation(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
-    heading(to, "rotation", "Rotation")?;
-    let entries = evidence.by_urgency();
-    if entries.is_empty() {
-        writeln!(to, "<p>Nothing has a rotation schedule.</p>")?;
-    } else {
-        let shown: Vec<&EvidenceEntry> = entries.iter().copied().take(MOST_BARS).collect();
-        let axis = Axis::of(&shown, evidence.generated);
-        writeln!(
-            to,
-            "<h3>Timeline</h3>\n<p>A bar runs from the last change to the day the next one is due; the dark line is today. {}</p>",
-            if entries.len() > shown.len() {
-                format!("Shown are the {} most urgent of {}.", shown.len(), entries.len())
-            } else {
-                String::new()
-            }
-        )?;
-        writeln!(
-            to,
-            "<div class=\"axis\" aria-hidden=\"true\"><span>{}</span><span>{}</span></div>\n<ol class=\"timeline\">",
-            date(axis.from),
-            date(axis.to)
-        )?;
-        for entry in shown {
-            writeln!(
-                to,
-                "<li><span class=\"name\"><code>{}</code> <span class=\"soft\">{}</span></span>{}{}</li>",
-                escaped(&entry.name),
-                escaped(&entry.stack),
-                timeline(entry, &axis),
-                state(entry.state())
-            )?;
-        }
-        writeln!(to, "</ol>")?;
-    }
-    let owners = evidence.overdue_by_owner();
-    writeln!(to, "<h3>Overdue, by owner</h3>")?;
-    if owners.is_empty() {
-        writeln!(to, "<p>Nothing is overdue.</p>")?;
-    }
-    let rows: Vec<String> = owners
-        .iter()
-        .map(|(owner, entries)| {
-            let names: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-            let names: Vec<String> = names.into_iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
-            let oldest = entries.iter().filter_map(|entry| entry.standing.due).min().map(date).unwrap_or_default();
-            format!(
-                "<th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"day\">{oldest}</td><td>{}</td>",
-                escaped(owner),
-                entries.len(),
-                names.join(", ")
-            )
-        })
-        .collect();
-    if !rows.is_empty() {
-        table(to, "Overdue or never rotated", &["Owner", "#Deliveries", "Due since", "Names"], &rows)?;
-    }
-    writeln!(to, "</section>")
-}
-
 pub fn access(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     heading(to, "access", "Access")?;
     let rule = if evidence.policies_bind {
@@ -143,37 +97,56 @@ pub fn access(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         .iter()
         .map(|grant| (grant.identity.as_str(), grant.kind.as_str(), grant.group.as_str()))
         .collect();
-    let rows: Vec<String> = who
-        .into_iter()
-        .map(|(identity, kind, group)| {
-            let cells: String = stacks
-                .iter()
-                .map(|stack| {
-                    let grant = evidence.grants.iter().find(|grant| {
-                        (grant.identity.as_str(), grant.kind.as_str(), grant.group.as_str(), grant.stack.as_str())
-                            == (identity, kind, group, *stack)
-                    });
-                    match grant {
-                        Some(grant) => {
-                            format!("<td><span class=\"met\">✔</span> by {}</td>", escaped(&grant.policies.join(", ")))
-                        }
-                        None => "<td class=\"soft\">no</td>".to_owned(),
-                    }
-                })
-                .collect();
-            format!(
-                "<th scope=\"row\" class=\"name\">{} <span class=\"soft\">({})</span></th><td>{}</td>{cells}",
-                escaped(identity),
-                escaped(kind),
-                escaped(group)
-            )
-        })
-        .collect();
+    let who: Vec<(&str, &str, &str)> = who.into_iter().collect();
+    let mut rows = Vec::new();
+    for of_identity in who.chunk_by(|left, right| (left.0, left.1) == (right.0, right.1)) {
+        for (index, (identity, kind, group)) in of_identity.iter().copied().enumerate() {
+            let head = format!("{} <span class=\"soft\">({})</span>", escaped(identity), escaped(kind));
+            let cells: String = stacks.iter().map(|stack| grant_cell(evidence, identity, kind, group, stack)).collect();
+            rows.push(format!("{}<td>{}</td>{cells}", first_of(index, of_identity.len(), &head), escaped(group)));
+        }
+    }
     if !rows.is_empty() {
         let stacks: Vec<String> = stacks.iter().map(|stack| escaped(stack)).collect();
         let columns: Vec<&str> = ["Identity", "Group"].into_iter().chain(stacks.iter().map(String::as_str)).collect();
         table(to, "Who may have which group in which stack", &columns, &rows)?;
     }
+    writeln!(to, "</section>")
+}
+
+fn grant_cell(evidence: &Evidence, identity: &str, kind: &str, group: &str, stack: &str) -> String {
+    let asked = (identity, kind, group, stack);
+    let grant = evidence.grants.iter().find(|grant| {
+        (grant.identity.as_str(), grant.kind.as_str(), grant.group.as_str(), grant.stack.as_str()) == asked
+    });
+    match grant {
+        Some(grant) => format!("<td><span class=\"met\">✔</span> by {}</td>", escaped(&grant.policies.join(", "))),
+        None => "<td class=\"soft\">no</td>".to_owned(),
+    }
+}
+
+pub fn practice(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "practice", "Drills and checks")?;
+    let row = |what: &str, command: &str, last: Option<&LastRun>| match last {
+        None => format!(
+            "<th scope=\"row\">{what}</th><td class=\"soft\">not recorded</td><td></td><td class=\"soft\">the trail has no run of <code>{command}</code></td>"
+        ),
+        Some(run) => {
+            let (class, sign) = if run.ended_well() { ("met", "✔") } else { ("open", "▲") };
+            format!(
+                "<th scope=\"row\">{what}</th><td class=\"day\">{}</td><td>{}</td><td><span class=\"state {class}\">{sign} {}</span> {}</td>",
+                date(run.time),
+                escaped(&run.actor),
+                escaped(run.outcome.as_deref().unwrap_or("broken off")),
+                escaped(run.detail.as_deref().unwrap_or_default())
+            )
+        }
+    };
+    let rows = [
+        row("Emergency drill", DRILL, evidence.drill.as_ref()),
+        row("Usage of secrets in code", USAGE, evidence.usage_check.as_ref()),
+    ];
+    table(to, "When each was last run, of the whole trail", &["What", "Last", "By", "Result"], &rows)?;
     writeln!(to, "</section>")
 }
 
@@ -191,12 +164,18 @@ pub fn changes(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     );
     writeln!(
         to,
-        "<p>{}</p>\n{}\n<div class=\"ends\" aria-hidden=\"true\"><span>{}</span><span><span class=\"in-time\">■</span> done <span class=\"overdue\">■</span> not done</span><span>{}</span></div>",
+        "<p>{}</p>\n{}\n<div class=\"ends\" aria-hidden=\"true\"><span>{}</span><span><span class=\"ok\">■</span> done <span class=\"overdue\">■</span> not done</span><span>{}</span></div>",
         escaped(&format!("{says}.")),
         columns(&days, &says),
         date(evidence.since),
         date(evidence.generated)
     )?;
+    writeln!(to, "<p>Each of them is listed under <a href=\"#events\">every event</a>.</p>\n</section>")
+}
+
+/// The long list, which stands at the end.
+pub fn events(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
+    heading(to, "events", "Every event")?;
     let rows: Vec<String> = evidence.events.iter().rev().take(MOST_CHANGES).map(event_row).collect();
     if rows.is_empty() {
         writeln!(to, "<p>The trail of the period is empty.</p>")?;
@@ -269,21 +248,21 @@ pub fn limits(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         .map(|store| {
             let free = store.limit.saturating_sub(store.used);
             let says = format!("{}, {}s: {} of {} used", store.target, store.kind, store.used, store.limit);
-            let class = if free * 10 < store.limit { " open" } else { "" };
+            let (class, colour) = if free * 10 < store.limit { (" open", "due-soon") } else { ("", "ok") };
             format!(
-                "<th scope=\"row\" class=\"name\">{}</th><td>{}s</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number{class}\">{free}</td><td>{}</td>",
+                "<th scope=\"row\" class=\"name\">{}</th><td>{}s</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number{class}\">{free}</td><td class=\"share\">{}</td>",
                 escaped(&store.target),
                 escaped(&store.kind),
                 store.used,
                 store.limit,
-                meter(store.limit - free, store.limit.max(store.used + 1), &says)
+                meter(store.limit - free, store.limit, colour, &says)
             )
         })
         .collect();
     if rows.is_empty() {
         writeln!(to, "<p>No target was read.</p>")?;
     } else {
-        table(to, "How full every list is", &["Target", "Kind", "#Used", "#Limit", "#Left", "Share"], &rows)?;
+        table(to, "How full every list is", &["Target", "Kind", "#Used", "#Limit", "#Left", "%Share"], &rows)?;
     }
     writeln!(to, "</section>")
 }
@@ -298,8 +277,8 @@ pub fn controls(to: &mut dyn Write) -> io::Result<()> {
         .iter()
         .map(|control| {
             format!(
-                "<th scope=\"row\">{}</th><td>{}</td><td>{} (<a href=\"#{}\">section</a>)</td>",
-                control.id, control.name, control.shows, control.section
+                "<th scope=\"row\">{}</th><td>{}</td><td>{} (<a href=\"#{}\">section<span class=\"aloud\"> for {}</span></a>)</td>",
+                control.id, control.name, control.shows, control.section, control.id
             )
         })
         .collect();
