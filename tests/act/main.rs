@@ -224,6 +224,44 @@ fn the_weekly_rotation_report_runs() {
     assert_eq!(world.services.writes(), written, "a report writes nothing");
 }
 
+/// Stands for GitHub's `upload-artifact`, which needs GitHub's store: it keeps the file in this folder.
+fn keep_artifacts(folder: &Path) {
+    let action = format!(
+        "name: keep\ndescription: keeps\ninputs: {{ name: {{ default: '' }}, path: {{ default: '' }}, if-no-files-found: {{ default: '' }}, \
+         retention-days: {{ default: '' }} }}\nruns:\n  using: composite\n  steps:\n    - shell: bash\n      env: {{ FILE: '${{{{ inputs.path }}}}' }}\n      \
+         run: cp \"$FILE\" '{}'\n",
+        folder.display()
+    );
+    std::fs::write(folder.join("action.yml"), action).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=test", "-c", "user.email=test@example.com"]);
+        assert!(git.args(arguments).current_dir(folder).status().unwrap().success());
+    };
+    for arguments in [&["init", "--quiet"][..], &["add", "."], &["commit", "--quiet", "-m", "all"]] {
+        git(arguments);
+    }
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn the_quarterly_evidence_is_kept_as_an_artifact() {
+    let world = World::new();
+    world.fill_the_tool_cache();
+    assert!(world.act("schedule", "scheduled.yml", &[]).0);
+    let kept = tempfile::tempdir().unwrap();
+    keep_artifacts(kept.path());
+    let uploads = std::fs::read_to_string(world.path("repository/.github/workflows/evidence.yml")).unwrap();
+    let upload = uploads.lines().find_map(|line| line.trim().strip_prefix("- uses: actions/upload")).unwrap();
+    let upload = format!("actions/upload{}={}", upload.split(' ').next().unwrap(), kept.path().display());
+    let (succeeded, log) = world.act("schedule", "evidence.yml", &["--local-repository", &upload]);
+    assert!(succeeded, "{log}");
+    assert_no_secret(&log);
+    let page = std::fs::read_to_string(kept.path().join("evidence.html")).unwrap();
+    assert!(page.contains("payready / sophia-esc") && page.contains("OPENAI_API_KEY"), "{page}");
+    assert_no_secret(&page);
+}
+
 #[test]
 #[ignore = "needs act; run by .ci/run"]
 fn a_failure_fails_the_job_and_says_why() {

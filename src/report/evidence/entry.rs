@@ -144,7 +144,7 @@ mod tests {
         };
         let mut entries = vec![of("production", "A"), of("production", "B"), of("staging", "A"), of("production", "A")];
         let mut other = of("production", "A");
-        other.standing = world.entries[4].standing;
+        other.standing = world.entries[4].standing.clone();
         assert_ne!(other.standing, world.entries[1].standing);
         entries.push(other);
         let bars = bars(&entries.iter().collect::<Vec<_>>());
