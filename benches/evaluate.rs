@@ -4,6 +4,7 @@
 //! reference. The documents are the same, letter by letter.
 #![allow(
     clippy::disallowed_macros,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::expect_used,
     reason = "a benchmark prints its table and fails when it is broken"
@@ -50,19 +51,29 @@ fn flat(leaves: usize) -> String {
     text
 }
 
+/// The time that this thread has been computing: on a busy machine the clock on the wall tells little. Where the
+/// system does not say, it is that clock.
+fn computed(start: Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
+}
+
+/// The best of some rounds, each long enough to be measured.
 fn measure(label: &str, text: &str, environments: &BTreeMap<String, String>, leaves: usize) {
-    let mut best = Duration::MAX;
+    let (start, providers) = (Instant::now(), Providers::default());
+    let repeats = (20_000 / leaves).max(1);
+    let mut best = f64::MAX;
     for _ in 0..5 {
-        let mut loader = Memory(environments.clone());
-        let start = Instant::now();
-        let providers = Providers::default();
-        let evaluated = evaluate("bench", text, Mode::Open, &mut loader, &NoSecrets, &providers, &BTreeMap::new());
-        let took = start.elapsed();
-        assert!(evaluated.value.is_some() && evaluated.diagnostics.is_empty(), "the benchmark does not evaluate");
-        best = best.min(took);
+        let before = computed(start);
+        for _ in 0..repeats {
+            let mut loader = Memory(environments.clone());
+            let evaluated = evaluate("bench", text, Mode::Open, &mut loader, &NoSecrets, &providers, &BTreeMap::new());
+            assert!(evaluated.value.is_some() && evaluated.diagnostics.is_empty(), "the benchmark does not evaluate");
+        }
+        best = best.min((computed(start) - before).as_secs_f64() * 1e6 / repeats as f64);
     }
-    let micros = best.as_secs_f64() * 1e6;
-    println!("{label:<24} {:>12.3} ms {:>10.2} us per leaf", micros / 1e3, micros / leaves as f64);
+    println!("{label:<24} {:>12.3} ms {:>10.2} us per leaf", best / 1e3, best / leaves as f64);
 }
 
 fn main() {

@@ -78,9 +78,7 @@ fn keys_are_strings(node: &Node, trail: &Trail, findings: &mut Findings) {
             for (key, value) in entries {
                 let text = key.scalar().unwrap_or_default();
                 let string = match &key.content {
-                    Content::Scalar { text, style } => {
-                        matches!(super::scalar::resolve(text, *style, key.tag.as_deref()), Ok(Scalar::Text(_)))
-                    }
+                    Content::Scalar { text, style } => super::scalar::is_text(text, *style, key.tag.as_deref()),
                     _ => false,
                 };
                 if !string {
@@ -137,7 +135,7 @@ fn values(node: &Node, trail: &Trail, findings: &mut Findings) -> Vec<(String, S
     let mut values = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let name = key.scalar().unwrap_or_default().to_owned();
-        let site = Site { span: Some(key.span), trail: trail.key(&name) };
+        let site = Site { span: Some(key.span), trail: trail.key(name.as_str()) };
         if name.starts_with("fn::") {
             let quoted = super::value::go_quote(&name);
             findings.error(&site, format!("builtin function call {quoted} not allowed at the top level"));
@@ -172,7 +170,7 @@ fn import(node: &Node, trail: Trail, findings: &mut Findings) -> Option<Import> 
                 return None;
             };
             let name = key.scalar().unwrap_or_default().to_owned();
-            let site = Site { span: Some(key.span), trail: site.trail.key(&name) };
+            let site = Site { span: Some(key.span), trail: site.trail.key(name.as_str()) };
             let merge = merge_option(options, &site.trail, findings);
             Some(Import { name, site, merge })
         }

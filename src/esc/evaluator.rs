@@ -134,7 +134,7 @@ impl<'a> Evaluator<'a> {
                 duplicate(&key)
             } else {
                 let under = self.graph.property(base, &key);
-                let declared = self.declare(id, Trail::default().key(&key), expr, under);
+                let declared = self.declare(id, Trail::default().key(key.as_str()), expr, under);
                 properties.insert(Rc::from(key), declared);
                 continue;
             };
@@ -261,15 +261,14 @@ impl<'a> Evaluator<'a> {
                 let mut keys = Vec::with_capacity(entries.len());
                 for entry in entries {
                     let Some(key) = entry.key else { continue };
-                    let name: Rc<str> = Rc::from(key.as_str());
-                    keys.push((name.clone(), entry.site.span));
-                    match properties.entry(name) {
+                    keys.push((key.clone(), entry.site.span));
+                    match properties.entry(key.clone()) {
                         Entry::Occupied(_) => {
                             self.at_site(document, &entry.site, Severity::Error, duplicate(&key), None);
                         }
                         Entry::Vacant(vacant) => {
                             let under = self.graph.property(base, &key);
-                            vacant.insert(self.declare(document, label.key(&key), entry.value, under));
+                            vacant.insert(self.declare(document, label.key(key), entry.value, under));
                         }
                     }
                 }

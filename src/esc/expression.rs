@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::diagnostic::Diagnostic;
 use super::interpolation::{self, Accessor};
-use super::path::{Step, push_index, push_key};
+use super::path::{push_index, push_key};
 use super::scalar::{self, Scalar};
 use super::value::{Range, go_quote};
 use crate::base::error::Severity;
@@ -21,10 +21,16 @@ struct Link {
     step: Step,
 }
 
+#[derive(Debug)]
+enum Step {
+    Key(Rc<str>),
+    Index(usize),
+}
+
 impl Trail {
     #[must_use]
-    pub fn key(&self, key: &str) -> Self {
-        Self(Some(Rc::new(Link { parent: self.clone(), step: Step::Key(key.to_owned()) })))
+    pub fn key(&self, key: impl Into<Rc<str>>) -> Self {
+        Self(Some(Rc::new(Link { parent: self.clone(), step: Step::Key(key.into()) })))
     }
 
     #[must_use]
@@ -126,7 +132,7 @@ pub struct Access {
 #[derive(Debug)]
 pub struct Entry {
     /// None when the key is no literal; such an entry is dropped.
-    pub key: Option<String>,
+    pub key: Option<Rc<str>>,
     pub site: Site,
     pub value: Expr,
 }
@@ -210,7 +216,7 @@ pub fn read(node: &Node, trail: Trail, findings: &mut Findings) -> Expr {
             Scalar::Null => ExprKind::Null,
             Scalar::Bool(flag) => ExprKind::Bool(flag),
             Scalar::Number(number) => ExprKind::Number(number),
-            Scalar::Text(text) => string(node, &text, *style, &trail, findings),
+            Scalar::Text(text) => string(node, text, *style, &trail, findings),
         },
         Content::Sequence(items) => ExprKind::List(
             items.iter().enumerate().map(|(index, item)| read(item, trail.index(index), findings)).collect(),
@@ -224,28 +230,34 @@ pub fn read(node: &Node, trail: Trail, findings: &mut Findings) -> Expr {
 }
 
 fn entry(key: &Node, value: &Node, parent: &Trail, findings: &mut Findings) -> Entry {
-    let trail = parent.key(key.scalar().unwrap_or_default());
+    let written: Rc<str> = Rc::from(key.scalar().unwrap_or_default());
+    let trail = parent.key(written.clone());
     let site = Site { span: Some(key.span), trail: trail.clone() };
-    let name = match read(key, trail.clone(), findings).kind {
-        ExprKind::Text(name) => Some(name),
-        _ => {
-            findings.error(&site, "object keys must be strings");
-            None
+    let name = if written.contains('$') {
+        match read(key, trail.clone(), findings).kind {
+            ExprKind::Text(name) => Some(name.into()),
+            _ => {
+                findings.error(&site, "object keys must be strings");
+                None
+            }
         }
+    } else {
+        // That it is a string was seen before anything was read.
+        Some(written)
     };
     Entry { key: name, site, value: read(value, trail, findings) }
 }
 
-fn string(node: &Node, text: &str, style: Style, trail: &Trail, findings: &mut Findings) -> ExprKind {
+fn string(node: &Node, text: String, style: Style, trail: &Trail, findings: &mut Findings) -> ExprKind {
     if !text.contains('$') {
-        return ExprKind::Text(text.to_owned());
+        return ExprKind::Text(text);
     }
-    let (parts, mistakes) = interpolation::parse(text);
+    let (parts, mistakes) = interpolation::parse(&text);
     // Offsets within the value are offsets within the text only where nothing is quoted, folded or tagged.
     let plain = style == Style::Plain && node.tag.is_none() && node.span.start.line == node.span.end.line;
     let at = |offset: usize| Mark {
         line: node.span.start.line,
-        column: node.span.start.column + text.get(..offset).unwrap_or(text).chars().count(),
+        column: node.span.start.column + text.get(..offset).unwrap_or(&text).chars().count(),
         byte: node.span.start.byte + offset,
     };
     let span = |begin: usize, end: usize| plain.then(|| Span { start: at(begin), end: at(end) });

@@ -39,6 +39,14 @@ pub fn resolve(text: &str, style: Style, tag: Option<&str>) -> Result<Scalar, St
     }
 }
 
+/// Whether a scalar is a string; nearly always told by its first letter.
+#[must_use]
+pub fn is_text(text: &str, style: Style, tag: Option<&str>) -> bool {
+    let letter = |first: char| first.is_alphabetic() && !matches!(first, 'n' | 'N' | 't' | 'T' | 'f' | 'F');
+    let simple = tag.is_none() && (style != Style::Plain || text.starts_with(letter));
+    simple || matches!(resolve(text, style, tag), Ok(Scalar::Text(_)))
+}
+
 /// An untagged plain scalar.
 fn implicit(text: &str) -> Scalar {
     match text {
