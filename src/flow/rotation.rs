@@ -18,12 +18,12 @@ use super::sync::OpenedStack;
 use crate::base::error::Outcome;
 use crate::base::secret::FingerprintKey;
 use crate::io::source::Source;
-use crate::report::rotation::{RotationReport, Row};
+use crate::report::rotation::RotationReport;
 use crate::rules::definition::{Definition, Environment};
 use crate::rules::desired::Candidate;
 use crate::rules::ledger::Entry;
 use crate::rules::rotation::subject::places;
-use crate::rules::rotation::{DeliveryFacts, SecretFacts, schedule, standing};
+use crate::rules::rotation::{DeliveryFacts, Row, SecretFacts, schedule, standing};
 
 /// Looks at ledgers, GitHub's dates and ESC's revisions, and says of each name when it changed and when it is due.
 ///

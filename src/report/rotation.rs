@@ -6,16 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::calendar::DueEvent;
 use super::{BOLD, DIM, GREEN, RED, Report, YELLOW, markdown_text};
-use crate::rules::rotation::{Standing, State};
-
-/// One name with its standing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    pub name: String,
-    pub group: String,
-    pub owner: Option<String>,
-    pub standing: Standing,
-}
+use crate::rules::rotation::{Row, State};
 
 /// All names of a stack.
 pub struct RotationReport {

@@ -150,6 +150,16 @@ pub struct Standing {
     pub warn: Option<Timestamp>,
 }
 
+/// One name of a stack with its standing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub name: String,
+    pub group: String,
+    /// Who rotates it; none when the definition does not say.
+    pub owner: Option<String>,
+    pub standing: Standing,
+}
+
 /// Where a secret stands at `now`. Delivery comes before the schedule, except that nothing hides what is overdue:
 /// a value that no one has changed for too long is the worst that a schedule can tell.
 #[must_use]

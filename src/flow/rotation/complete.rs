@@ -61,16 +61,9 @@ pub async fn verify(
             }
             looked_at.push(&target.delivery.target);
             match delivered(candidate, values, scope, target, &runs) {
-                Some(problem) => {
-                    problems.push(problem.hint(format!("`sync --stack {}` delivers it", asked.stack.name)))
-                }
+                Some(problem) => problems.push(problem),
                 None => targets += 1,
             }
-        }
-    }
-    for problem in &mut problems {
-        if problem.code == "rotation-runs-under-way" {
-            problem.hint = Some("wait until they are over, or cancel them, then complete again".to_owned());
         }
     }
     if looked_at.is_empty() {
@@ -105,24 +98,26 @@ fn delivered(
     runs: &Runs,
 ) -> Option<Problem> {
     let (name, target) = (&candidate.name, &seen.delivery.target);
-    let missing = |message: String| Some(Problem::error("rotation-not-delivered", message));
+    let found = |code, message: String, hint: &str| Some(Problem::error(code, message).hint(hint));
+    let missing = |message| found("rotation-not-delivered", message, "`sync` delivers it");
     let Some(listed) = seen.observed.entries.get(&(candidate.kind, name.clone())) else {
         return missing(format!("{target} has no `{name}`"));
     };
     let now = values.key.as_ref().zip(candidate.value.as_ref().ok()).map(|(key, value)| value.fingerprint(key, name));
     let (Some(now), Some(entry)) = (now, written(candidate, scope, seen)) else {
         let message = format!("no ledger proves which value of `{name}` {target} holds");
-        return Some(Problem::error("rotation-unproven", message));
+        let hint = "it takes a fingerprint key in ESC (`import-env` makes one), and a `sync` with a ledger";
+        return found("rotation-unproven", message, hint);
     };
     if entry.fingerprint != now {
         return missing(format!("{target} holds another value of `{name}` than ESC"));
     }
     if !entry.is_what_github_lists(&listed.updated_at) {
         let message = format!("`{name}` of {target} was written by someone else, on {}", listed.updated_at);
-        return Some(Problem::error("rotation-edited-outside", message));
+        return found("rotation-edited-outside", message, "`sync` writes the value of ESC again");
     }
     let queued = runs.oldest(&scope.scope, target.app, entry.changed_at)?;
     let message =
         format!("a workflow run that was queued on {queued} may still use the old value of `{name}` from {target}");
-    Some(Problem::error("rotation-runs-under-way", message))
+    found("rotation-runs-under-way", message, "wait until it is over, or cancel it, then complete again")
 }

@@ -8,7 +8,7 @@ use crate::io::github_error::GitHubError;
 use crate::io::github_issues::PERMISSION;
 use crate::report::reminder::{Reminded, ReminderReport};
 use crate::report::rotation::RotationReport;
-use crate::rules::rotation::reminder::{Action, Due, OpenIssue, Reminder, decide};
+use crate::rules::rotation::reminder::{Action, OpenIssue, Reminder, decide};
 
 /// Where to remind, and how.
 pub struct Settings {
@@ -47,16 +47,6 @@ pub async fn remind(
         .into_iter()
         .map(|issue| OpenIssue { number: issue.number, title: issue.title, body: issue.body.unwrap_or_default() })
         .collect();
-    let due: Vec<Due> = status
-        .rows
-        .iter()
-        .map(|row| Due {
-            name: row.name.clone(),
-            group: row.group.clone(),
-            owner: row.owner.clone(),
-            standing: row.standing.clone(),
-        })
-        .collect();
     let mut report = ReminderReport {
         stack: status.stack.clone(),
         repository: repository.to_string(),
@@ -64,7 +54,7 @@ pub async fn remind(
         issues: Vec::new(),
         unseen: status.unseen.clone(),
     };
-    for reminder in decide(&status.stack, &settings.environment, &due, &open) {
+    for reminder in decide(&status.stack, &settings.environment, &status.rows, &open) {
         let number = if settings.dry_run { Ok(reminder.number) } else { write(&client, repository, &reminder).await };
         match number {
             Ok(number) => report.issues.push(Reminded {

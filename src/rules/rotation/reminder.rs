@@ -8,19 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{Standing, State};
+use super::{Row, Standing, State};
 
 /// Tasks of one issue; GitHub's body has room for so many with long names.
 const MOST_TASKS: usize = 300;
-
-/// One secret that someone has to look after.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    pub name: String,
-    pub group: String,
-    pub owner: Option<String>,
-    pub standing: Standing,
-}
 
 /// An issue that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +54,12 @@ impl Action {
     }
 }
 
-/// Compares what is `due`, the most pressing first, with the open issues of the repository. Of two issues for one
+/// Compares how a stack's names stand, the most pressing first, with the open issues of the repository. Of two issues for one
 /// owner the older one counts.
 #[must_use]
-pub fn decide(stack: &str, environment: &str, due: &[Due], open: &[OpenIssue]) -> Vec<Reminder> {
-    let mut by_owner: BTreeMap<Option<&str>, Vec<&Due>> = BTreeMap::new();
-    for one in due.iter().filter(|one| one.standing.state.is_finding()) {
+pub fn decide(stack: &str, environment: &str, rows: &[Row], open: &[OpenIssue]) -> Vec<Reminder> {
+    let mut by_owner: BTreeMap<Option<&str>, Vec<&Row>> = BTreeMap::new();
+    for one in rows.iter().filter(|row| row.standing.state.is_finding()) {
         by_owner.entry(one.owner.as_deref()).or_default().push(one);
     }
     let mut ours: BTreeMap<&str, &OpenIssue> = BTreeMap::new();
@@ -129,7 +120,7 @@ fn same_text(a: &str, b: &str) -> bool {
     a.lines().map(str::trim_end).eq(b.lines().map(str::trim_end))
 }
 
-fn body(mark: &str, stack: &str, owner: Option<&str>, due: &[&Due], issue: Option<&OpenIssue>) -> String {
+fn body(mark: &str, stack: &str, owner: Option<&str>, due: &[&Row], issue: Option<&OpenIssue>) -> String {
     let tasks: Vec<(String, String)> =
         due.iter().map(|one| (task_of(&one.name, &one.group), says(&one.standing))).collect();
     let mut lines = vec![mark.to_owned(), heading(stack), String::new()];
@@ -204,12 +195,12 @@ mod tests {
 
     const ESC: &str = "payready/sophia-esc/production";
 
-    fn due(name: &str, owner: Option<&str>, state: State) -> Due {
+    fn due(name: &str, owner: Option<&str>, state: State) -> Row {
         let standing = Standing { state, changed: None, due: "2026-05-01T00:00:00Z".parse().ok(), warn: None };
-        Due { name: name.into(), group: "api-keys".into(), owner: owner.map(str::to_owned), standing }
+        Row { name: name.into(), group: "api-keys".into(), owner: owner.map(str::to_owned), standing }
     }
 
-    fn decided(due: &[Due], open: &[OpenIssue]) -> Vec<Reminder> {
+    fn decided(due: &[Row], open: &[OpenIssue]) -> Vec<Reminder> {
         decide("production", ESC, due, open)
     }
 
@@ -266,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_owner_cannot_end_the_comment_and_long_lists_are_cut() {
-        let many: Vec<Due> =
+        let many: Vec<Row> =
             (0..MOST_TASKS + 5).map(|index| due(&format!("N{index}"), Some("--> <b>"), State::Never)).collect();
         let reminders = decided(&many, &[]);
         assert!(first_line(&reminders[0].body).unwrap().matches("-->").count() == 1);
