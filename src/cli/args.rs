@@ -107,6 +107,8 @@ pub enum Command {
     Doctor(super::inspect::InspectArgs),
     /// Show what was done, and check that nothing was taken out of the record
     Audit(super::audit::AuditArgs),
+    /// Back up, restore, answer a compromise, and drill all of it
+    Emergency(Box<super::emergency::EmergencyArgs>),
     /// Make, read, change and roll back an ESC environment
     Env(super::env::EnvArgs),
     /// Write a stack's variables as dotenv, shell, JSON or docker

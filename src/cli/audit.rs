@@ -225,6 +225,15 @@ pub fn record_check(session: &Session, stacks: &[String], counts: &[(&'static st
     }
 }
 
+/// Opens the trail for a run about `stacks` that applies no plan.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_about(session: &Session, stacks: &str) -> Outcome<AuditLog> {
+    let trail = trail(session);
+    trail.open(Run { stack: Some(stacks.to_owned()), ..trail.run.clone() })
+}
+
 /// A job's run and attempt; elsewhere the time and something random.
 #[must_use]
 pub fn run_id(environment: &Environment, now: Timestamp) -> String {

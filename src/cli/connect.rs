@@ -26,7 +26,6 @@ use crate::io::pace::PaceSettings;
 use crate::io::pulumi_login::{LoginSettings, OidcSettings, OidcTokenType, credentials_file};
 use crate::io::recorded::{Recorded, Recorder};
 use crate::io::source::Source;
-use crate::rules::backup::{Manifest, STALE_AFTER_DAYS};
 use crate::rules::config;
 use crate::rules::definition::{Definition, Environment as Stack};
 
@@ -130,7 +129,7 @@ impl Session {
     pub async fn source(&self, args: &SourceArgs, door: &mut Door) -> Outcome<Box<dyn Source>> {
         if let Some(path) = &args.from_backup {
             let backup = archive::open(path, &self.age_identities(args.age_identity.as_deref())?)?;
-            door.problems(&self.backup_warnings(path, &backup.manifest));
+            door.problems(&backup.manifest.warnings(&path.display().to_string(), self.now));
             return Ok(Box::new(BackupSource::new(backup)));
         }
         let source: Box<dyn Source> = match self.embedded_store(args, &[])? {
@@ -145,21 +144,6 @@ impl Session {
     pub fn recorder(&self) -> Recorder {
         let definition = self.load_definition().ok().map(|(definition, _)| definition);
         Recorder { trail: super::audit::trail(self), definition }
-    }
-
-    /// That values come from a backup, and that it is old.
-    fn backup_warnings(&self, path: &Path, manifest: &Manifest) -> Vec<Problem> {
-        let (file, about) = (path.display(), manifest.describe(self.now));
-        let mut warnings = vec![Problem::warning(
-            "backup-in-use",
-            format!("values come from the backup `{file}`, not from ESC; {about}"),
-        )];
-        let days = manifest.days_old(self.now);
-        if days > STALE_AFTER_DAYS {
-            let message = format!("the backup is {days} days old: what changed since is not in it");
-            warnings.push(Problem::warning("backup-stale", message).hint("`emergency backup` makes a new one"));
-        }
-        warnings
     }
 
     /// Pulumi Cloud, to ask what its teams may open: none inside for the embedded store, which has none; the reason when

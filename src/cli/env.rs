@@ -425,6 +425,14 @@ impl Here<'_> {
     }
 }
 
+/// The environment that `text` names, as the `env` commands read it.
+///
+/// # Errors
+/// `env-name`, `env-revision`; those of the definition, when it is needed.
+pub(super) fn named(text: &str, args: &SourceArgs, session: &Session, door: &mut Door) -> Outcome<EscName> {
+    Here { session, args }.latest(text, door)
+}
+
 impl OutputFormat {
     /// The form of `env open`; JSON when none was asked for.
     fn projection(self) -> Outcome<Projection> {

@@ -8,6 +8,7 @@ pub mod child;
 pub mod connect;
 pub mod demo;
 pub mod door;
+pub mod emergency;
 pub mod env;
 pub mod environment;
 pub mod export;

@@ -97,6 +97,7 @@ pub async fn dispatch(command: Command, session: &Session, door: &mut Door) -> O
         Command::Demo => Box::pin(super::demo::demo(session, door)).await,
         Command::Doctor(args) => super::inspect::doctor(args, session, door).await,
         Command::Audit(args) => super::audit::run(args, session, door).await,
+        Command::Emergency(args) => Box::pin(super::emergency::run(*args, session, door)).await,
         Command::Env(args) => super::env::run(args, session, door).await,
         Command::ExportEnv(args) => super::export::export_env(args, session, door).await,
         Command::Github(command) => super::github::github(command, session, door).await,

@@ -214,7 +214,7 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
 
 /// Sets the flag on the first interrupt; the second one ends the process at once. Before the first write
 /// an interrupt simply ends the process: there is nothing to record.
-fn stop_on_interrupt(stop: Stop) {
+pub(super) fn stop_on_interrupt(stop: Stop) {
     tokio::spawn(async move {
         while interrupted().await {
             if stop.ask() {

@@ -76,7 +76,6 @@ pub fn values(file: &str, entries: &[Entry]) -> Values {
             group: GROUP.to_owned(),
             kind: EntryKind::Secret,
             place: Some(Place { file: file.to_owned(), line: entry.line, column: 1 }),
-            path: None,
             value,
         }
     });

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod context;
 pub mod doctor;
+pub mod emergency;
 pub mod env;
 pub mod evidence;
 pub mod export;

@@ -41,6 +41,23 @@ pub struct Request {
     pub now: Timestamp,
 }
 
+impl Request {
+    /// One that writes values and does nothing else: it deletes, widens and makes nothing.
+    #[must_use]
+    pub fn careful(asked: Asked, ledger: LedgerPlace, now: Timestamp) -> Self {
+        Self {
+            asked,
+            groups: BTreeSet::new(),
+            prune: Prune { enabled: false, max_delete: 0, after_seconds: None },
+            allow_widening: false,
+            create_environments: false,
+            ledger,
+            will_write: true,
+            now,
+        }
+    }
+}
+
 /// The values of a stack, ready to be delivered.
 pub struct Values {
     pub desired: Desired,

@@ -25,11 +25,11 @@ pub enum Openers<'a> {
     Passphrase(&'a Identities),
 }
 
-/// Writes an encrypted backup that only its owner may read (mode 0600). Answers its size in bytes.
+/// Writes an encrypted backup that only its owner may read (mode 0600).
 ///
 /// # Errors
 /// `age-recipient` when nobody could open it; `file-exists` unless `replace`; `file-unwritable`.
-pub fn write(path: &Path, backup: &Backup, openers: &Openers<'_>, replace: bool) -> Outcome<usize> {
+pub fn write(path: &Path, backup: &Backup, openers: &Openers<'_>, replace: bool) -> Outcome<()> {
     let text = backup
         .to_text()
         .map_err(|error| Failure::unexpected("backup", "the backup could not be put together").cause(error))?;
@@ -40,11 +40,10 @@ pub fn write(path: &Path, backup: &Backup, openers: &Openers<'_>, replace: bool)
             .unwrap_or_else(|| Err(Failure::usage("age-passphrase", "no passphrase was given")))?,
     };
     if replace {
-        files::write_private(path, sealed.as_bytes())?;
+        files::write_private(path, sealed.as_bytes())
     } else {
-        files::write_new_private(path, sealed.as_bytes())?;
+        files::write_new_private(path, sealed.as_bytes())
     }
-    Ok(sealed.len())
 }
 
 /// Opens a backup.
@@ -167,7 +166,9 @@ impl Source for BackupSource {
                 "backup-document",
                 format!("the backup has the values of `{name}`, not its definition"),
             )),
-            (_, Secrets::Encrypted) => Err(read_only("show a definition with its secrets encrypted, or change it")),
+            (_, Secrets::Encrypted) => {
+                Err(read_only("change an environment, or show its definition with the secrets encrypted"))
+            }
         }
     }
 

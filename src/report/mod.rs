@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod calendar;
 pub mod doctor;
+pub mod emergency;
 pub mod env;
 pub mod evidence;
 pub mod findings;

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
 use super::import::dotted;
+use crate::base::error::Problem;
 use crate::esc::path::{Path, Step};
 use crate::esc::value::{Content, Value};
 
@@ -178,6 +179,22 @@ impl Manifest {
         };
         let stacks: Vec<String> = self.stacks.iter().map(Contents::describe).collect();
         format!("made {} by {}, {age}: {}", self.created.strftime("%Y-%m-%dT%H:%M:%SZ"), self.author, stacks.join(", "))
+    }
+}
+
+impl Manifest {
+    /// What to tell before values are taken from the backup `file`: that they are, and that it is old.
+    #[must_use]
+    pub fn warnings(&self, file: &str, now: Timestamp) -> Vec<Problem> {
+        let about = self.describe(now);
+        let message = format!("values come from the backup `{file}`, not from ESC; {about}");
+        let mut warnings = vec![Problem::warning("backup-in-use", message)];
+        let days = self.days_old(now);
+        if days > STALE_AFTER_DAYS {
+            let message = format!("the backup is {days} days old: what changed since is not in it");
+            warnings.push(Problem::warning("backup-stale", message).hint("`emergency backup` makes a new one"));
+        }
+        warnings
     }
 }
 
@@ -419,5 +436,10 @@ mod tests {
         assert_eq!(days("2026-04-01T10:00:00Z"), 0);
         let text = manifest.describe("2026-05-02T10:00:00Z".parse().unwrap());
         assert_eq!(text, "made 2026-05-01T10:00:00Z by octocat, 1 day old: production at revision 12");
+        let codes = |now: &str| -> Vec<&str> {
+            manifest.warnings("b.age", now.parse().unwrap()).iter().map(|warning| warning.code).collect()
+        };
+        assert_eq!(codes("2026-05-31T10:00:00Z"), ["backup-in-use"], "30 days");
+        assert_eq!(codes("2026-06-01T10:00:00Z"), ["backup-in-use", "backup-stale"]);
     }
 }

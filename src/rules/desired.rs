@@ -23,8 +23,6 @@ pub struct Candidate {
     pub group: String,
     pub kind: EntryKind,
     pub place: Option<Place>,
-    /// The ESC property that it was found at; none when it was found nowhere.
-    pub path: Option<Path>,
     pub value: Result<Arc<SecretValue>, Refusal>,
 }
 
@@ -68,13 +66,9 @@ impl Desired {
     fn add_mapping(&mut self, mapping: &Mapping, values: &Value) {
         let name = naming::fold(&mapping.target_name);
         let places = places(mapping);
-        let found = places.iter().find_map(|place| {
-            let path = place.parse::<Path>().ok()?;
-            Some((place, lookup(values, &path)?, path))
-        });
-        let path = found.as_ref().map(|(_, _, path)| path.clone());
+        let found = places.iter().find_map(|place| Some((place, lookup(values, &place.parse::<Path>().ok()?)?)));
         let value = match found {
-            Some((place, value, _)) => usable(value, place, mapping.kind),
+            Some((path, value)) => usable(value, path, mapping.kind),
             None if !mapping.required => {
                 let message = format!("`{name}` has no value in ESC; it is not required");
                 self.warnings.push(Problem::warning("value-optional", message).at(mapping.place.clone()));
@@ -91,8 +85,7 @@ impl Desired {
             Err(error) => Err(Refusal { reason: Reason::Name, message: error.to_string() }),
         });
         let place = Some(mapping.place.clone());
-        let group = mapping.group.clone();
-        self.candidates.push(Candidate { name, group, kind: mapping.kind, place, path, value });
+        self.candidates.push(Candidate { name, group: mapping.group.clone(), kind: mapping.kind, place, value });
     }
 
     fn add_leaves(&mut self, group: &Group, values: &Value) {
@@ -128,8 +121,7 @@ impl Desired {
                 }
             };
             let place = Some(group.place.clone());
-            let (group, path) = (group.name.clone(), Some(path));
-            self.candidates.push(Candidate { name, group, kind: EntryKind::Secret, place, path, value });
+            self.candidates.push(Candidate { name, group: group.name.clone(), kind: EntryKind::Secret, place, value });
         }
     }
 

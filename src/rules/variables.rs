@@ -76,14 +76,7 @@ mod tests {
             Ok(text) => Ok(Arc::new(SecretValue::from(text.to_owned()))),
             Err(message) => Err(Refusal { reason: Reason::Missing, message: message.to_owned() }),
         };
-        Candidate {
-            name: name.to_owned(),
-            group: group.to_owned(),
-            kind: EntryKind::Secret,
-            place: None,
-            path: None,
-            value,
-        }
+        Candidate { name: name.to_owned(), group: group.to_owned(), kind: EntryKind::Secret, place: None, value }
     }
 
     #[test]

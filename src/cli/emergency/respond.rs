@@ -1,0 +1,278 @@
+//! `emergency respond NAME`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use crypto_box::aead::OsRng;
+use jiff::Timestamp;
+
+use super::super::args::{GitHubArgs, SourceArgs, TargetArgs};
+use super::super::connect::Session;
+use super::super::door::Door;
+use super::super::{input, run as entry, sync as sync_command};
+use crate::base::error::{Failure, FailureKind, Outcome};
+use crate::base::secret::SecretValue;
+use crate::flow::apply;
+use crate::flow::context::Context;
+use crate::flow::emergency::respond::{self, Scene};
+use crate::flow::list::Deliveries;
+use crate::flow::rotation::change;
+use crate::flow::sync::{self, Request};
+use crate::flow::targets::Asked;
+use crate::io::files;
+use crate::io::github_access::GitHubAccess;
+use crate::io::ledger::LedgerPlace;
+use crate::io::source::Source;
+use crate::report::Report;
+use crate::report::emergency::incident::{Action, Incident, Outcome as Became};
+use crate::rules::definition::{Definition, Environment as Stack};
+use crate::rules::outcome::StepOutcome;
+use crate::rules::rotation::generate;
+use crate::rules::rotation::subject::Subject;
+
+#[derive(Debug, Clone, Args)]
+pub struct RespondArgs {
+    /// Name of the compromised secret
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Show what is known and what would be done; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
+    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::super::parse_ledger_place)]
+    pub ledger: LedgerPlace,
+    /// File of the incident record [default: incident-NAME-DATE.md]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Do every step without asking; the new value comes from the definition's `generate`, or from stdin
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub github: GitHubArgs,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+}
+
+/// Runs `emergency respond`.
+///
+/// # Errors
+/// Those of looking, before anything is changed; then the failure of the step that failed, with the record
+/// written.
+pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
+    let definition = session.definition(door)?;
+    let stack = session.stack(&definition)?.clone();
+    let source = session.source(source_args, door).await?;
+    let opened = sync::open(&definition, &stack, &*source).await?;
+    let token = session.token_of_esc(&args.github, &opened, door)?;
+    let rotation =
+        change::Asked { source: &*source, definition: &definition, stack: &stack, name: &args.name, group: None };
+    let subject = rotation.find().await?;
+    let asked = Asked::from(&args.targets);
+    let somewhere = asked.repository.is_some()
+        || asked.organization.is_some()
+        || definition.targets.iter().any(|target| target.stacks.contains(&stack.name));
+    let github = if somewhere { Some(session.github(&args.github, token)?) } else { None };
+    let deliveries =
+        github.as_ref().map(|github| Deliveries { github, asked: &asked, ledger: &args.ledger, now: session.now });
+    let scene = Scene {
+        definition: &definition,
+        stack: &stack,
+        values: &opened.values,
+        subject: &subject,
+        source: &*source,
+        deliveries,
+        by: session.author(),
+        now: session.now,
+    };
+    let mut incident = respond::investigate(scene).await?;
+    let response = Response {
+        args: &args,
+        session,
+        definition: &definition,
+        stack: &stack,
+        source: &*source,
+        github: github.as_ref(),
+        rotation,
+        subject: &subject,
+        asked: &asked,
+    };
+    if args.dry_run {
+        incident.actions = response.planned();
+        door.report(&incident);
+        return Ok(0);
+    }
+    if !args.yes && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        return Err(Failure::refused(
+            "respond-not-confirmed",
+            "nobody is there to confirm the steps; nothing was changed",
+        )
+        .hint("--dry-run shows them, --yes does them without asking"));
+    }
+    let record = record_path(&args, &subject, session)?;
+    incident.record = Some(record.display().to_string());
+    keep(&record, &incident, false)?;
+    if !args.yes {
+        show(&incident, door)?;
+    }
+    let done = response.steps(&mut incident, door).await;
+    let kept = keep(&record, &incident, true);
+    door.report(&incident);
+    done.and(kept).map(|()| 0)
+}
+
+/// `--out`, else the first free `incident-NAME-DATE.md`, `…-2.md`, and so on.
+fn record_path(args: &RespondArgs, subject: &Subject, session: &Session) -> Outcome<PathBuf> {
+    if let Some(path) = &args.out {
+        if files::is_there(path) {
+            return Err(Failure::usage("file-exists", format!("`{}` is there already", path.display()))
+                .hint("records are kept: choose another name"));
+        }
+        return Ok(path.clone());
+    }
+    let stem = format!("incident-{}-{}", subject.name, session.now.strftime("%Y-%m-%d"));
+    let numbered = (2..).map(|number| format!("{stem}-{number}.md"));
+    let mut names = std::iter::once(format!("{stem}.md")).chain(numbered).map(PathBuf::from);
+    Ok(names.find(|path| !files::is_there(path)).unwrap_or_default())
+}
+
+/// Writes the record; it is there before anything is changed, so that a kill leaves one.
+fn keep(path: &Path, incident: &Incident, replace: bool) -> Outcome<()> {
+    let mut bytes = Vec::new();
+    incident
+        .markdown(&mut bytes)
+        .map_err(|error| Failure::unexpected("incident", "the record could not be made").cause(error))?;
+    if replace { files::write_private(path, &bytes) } else { files::write_new_private(path, &bytes) }
+}
+
+/// Shows what is known on stderr, before questions are asked.
+fn show(incident: &Incident, door: &mut Door) -> Outcome<()> {
+    let mut bytes = Vec::new();
+    incident
+        .human(&mut bytes)
+        .map_err(|error| Failure::unexpected("incident", "what is known could not be shown").cause(error))?;
+    door.note(&String::from_utf8_lossy(&bytes));
+    Ok(())
+}
+
+/// What the steps of a response work with.
+struct Response<'a> {
+    args: &'a RespondArgs,
+    session: &'a Session,
+    definition: &'a Definition,
+    stack: &'a Stack,
+    source: &'a dyn Source,
+    /// None when there is no target.
+    github: Option<&'a GitHubAccess>,
+    rotation: change::Asked<'a>,
+    subject: &'a Subject,
+    asked: &'a Asked,
+}
+
+fn action(what: &str, outcome: Became, detail: impl Into<String>) -> Action {
+    let now: Timestamp = entry::now();
+    Action { time: now, what: what.to_owned(), outcome, detail: detail.into() }
+}
+
+/// The words of the two steps.
+const REPLACE: &str = "new value in ESC";
+const DELIVER: &str = "delivery to GitHub";
+
+impl Response<'_> {
+    fn planned(&self) -> Vec<Action> {
+        let how = if self.subject.generate.is_some() { "one that this tool makes" } else { "one that you give" };
+        let deliver =
+            if self.github.is_some() { "to every target at once, and nothing else" } else { "there is no target" };
+        vec![
+            action(REPLACE, Became::Planned, format!("{how}, as one revision of {}", self.stack.esc)),
+            action(DELIVER, Became::Planned, deliver),
+        ]
+    }
+
+    /// Whether a step may be done.
+    fn confirmed(&self, question: &str) -> bool {
+        self.args.yes || input::confirmed(question, "yes")
+    }
+
+    /// Does the steps; each leaves its line in the incident. The first failure ends them.
+    async fn steps(&self, incident: &mut Incident, door: &mut Door) -> Outcome<()> {
+        let replaced = self.replace(door).await;
+        note(incident, REPLACE, &replaced);
+        if !matches!(replaced, Ok(Some(_))) {
+            incident.actions.push(action(DELIVER, Became::Skipped, "there is no new value to deliver"));
+            return replaced.map(drop);
+        }
+        let delivered = self.deliver(door).await;
+        note(incident, DELIVER, &delivered);
+        match delivered {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                let message = format!("`{}` has a new value in ESC, and not all targets have it", self.subject.name);
+                let mut partial = Failure::new(FailureKind::Partial, "respond-partial", message).cause(&failure);
+                partial.problems = failure.problems;
+                Err(partial.hint("`sync` delivers the rest; do not run `emergency respond` again for that"))
+            }
+        }
+    }
+
+    /// The new value: made, typed or piped; checked; written. Answers what to say of it, or nothing when it was
+    /// not confirmed.
+    async fn replace(&self, door: &mut Door) -> Outcome<Option<String>> {
+        let (name, environment) = (&self.subject.name, &self.stack.esc);
+        if !self.confirmed(&format!("A new value of {name} goes into {environment}.")) {
+            return Ok(None);
+        }
+        let new: SecretValue = match self.subject.generate {
+            Some(how) => generate::value(how, &mut OsRng),
+            None => input::secret(&format!("New value of {name}: "))?,
+        };
+        door.mask(name, &new);
+        let revision = self.rotation.start(self.subject, &new).await?.revision;
+        let revision = revision.map_or_else(|| "written".to_owned(), |revision| format!("revision {revision}"));
+        Ok(Some(format!("{revision} of {environment}")))
+    }
+
+    async fn deliver(&self, door: &mut Door) -> Outcome<Option<String>> {
+        let Some(github) = self.github else { return Ok(None) };
+        let opened = sync::open(self.definition, self.stack, self.source).await?;
+        let mut context = Context { github, tell: &|_| {}, audit: None };
+        let request = Request::careful(self.asked.clone(), self.args.ledger.clone(), self.session.now);
+        let name = &self.subject.name;
+        let prepared =
+            respond::prepare_delivery(&context, self.definition, self.stack, opened.values, &request, name).await?;
+        let plan = &prepared.plan;
+        door.problems(&plan.warnings);
+        let targets = plan.steps().count();
+        if targets == 0 {
+            return Ok(None);
+        }
+        if !self.confirmed(&format!("{name} is written to {targets} places at GitHub.")) {
+            return Ok(None);
+        }
+        let log = super::super::audit::open(self.session, plan)?;
+        context.audit = Some(&log);
+        sync_command::stop_on_interrupt(github.stop().clone());
+        let outcomes = apply::apply(&context, &prepared).await;
+        door.problems(&outcomes.problems);
+        let lines: Vec<String> = outcomes
+            .with_steps(plan)
+            .map(|(target, _, outcome)| match outcome {
+                StepOutcome::Failed { message, .. } => format!("{target} failed: {message}"),
+                outcome => format!("{target} {}", outcome.word()),
+            })
+            .collect();
+        if outcomes.complete() {
+            return Ok(Some(lines.join("; ")));
+        }
+        Err(Failure::new(FailureKind::Partial, "respond-partial", lines.join("; ")))
+    }
+}
+
+/// Puts what became of a step into the incident.
+fn note(incident: &mut Incident, what: &str, became: &Outcome<Option<String>>) {
+    let line = match became {
+        Ok(Some(detail)) => action(what, Became::Done, detail.clone()),
+        Ok(None) => action(what, Became::Skipped, "not confirmed, or there is nothing to do"),
+        Err(failure) => action(what, Became::Failed, failure.to_string()),
+    };
+    incident.actions.push(line);
+}

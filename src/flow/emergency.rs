@@ -1,0 +1,5 @@
+//! `emergency`: for the day when a secret is out, or ESC is away.
+
+pub mod backup;
+pub mod respond;
+pub mod restore;
