@@ -3,6 +3,8 @@
 //!
 //! `npm install --prefix target/tools/node @octokit/rest@22.0.1 && cargo bench --bench cold_start`
 //!
+//! `SOPHIA_COLD_START_BINARY=FILE` measures another build, such as a release's.
+//!
 //! Everything is on loopback, so a download costs no network time; its size is printed instead.
 #![allow(
     clippy::disallowed_methods,
@@ -92,8 +94,9 @@ fn main() {
     }
     std::fs::copy(root.join("dist/run.sh"), folder.path().join("dist/run.sh")).unwrap();
     std::fs::write(folder.path().join("pulumi-esc-environment.yaml"), DEFINITION).unwrap();
-    let binary = env!("CARGO_BIN_EXE_sophia-secrets-sync");
-    let bytes = std::fs::read(binary).unwrap();
+    let ours = env!("CARGO_BIN_EXE_sophia-secrets-sync");
+    let binary = std::env::var("SOPHIA_COLD_START_BINARY").unwrap_or_else(|_| ours.to_owned());
+    let bytes = std::fs::read(&binary).unwrap();
     let archive = Archive::of(&bytes, &["sophia-secrets-sync"]);
     archive.pin(folder.path());
     println!("binary {} bytes, archive to download {} bytes", bytes.len(), archive.0.len());
@@ -131,7 +134,7 @@ fn main() {
     });
     bench.measure("the action, filled tool cache", || with_inputs(&action()));
     bench.measure("the binary alone", || {
-        let mut command = Command::new(binary);
+        let mut command = Command::new(&binary);
         command.args(["plan", "--stack", "production"]);
         command
     });

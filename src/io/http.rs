@@ -56,12 +56,7 @@ pub fn client(settings: HttpSettings) -> Outcome<reqwest::Client> {
     let broken = |why: &dyn std::fmt::Display| {
         Failure::unexpected("http-client", "the HTTP client could not be set up").cause(why)
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| broken(&error))?
-        .with_root_certificates(trust_anchors())
-        .with_no_client_auth();
+    let tls = tls().map_err(|error| broken(&error))?;
     let mut builder = reqwest::Client::builder();
     if settings.direct {
         builder = builder.no_proxy();
@@ -75,6 +70,21 @@ pub fn client(settings: HttpSettings) -> Outcome<reqwest::Client> {
         .timeout(settings.timeout)
         .build()
         .map_err(|error| broken(&why(&error)))
+}
+
+/// The TLS of every client. Made once: reading the machine's anchors takes longer than all else that a run does
+/// before its first request.
+fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+    static TLS: OnceLock<rustls::ClientConfig> = OnceLock::new();
+    if let Some(tls) = TLS.get() {
+        return Ok(tls.clone());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let made = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(trust_anchors())
+        .with_no_client_auth();
+    Ok(TLS.get_or_init(|| made).clone())
 }
 
 /// Mozilla's anchors and the machine's. One that cannot be read or parsed is left out: whatever it was to

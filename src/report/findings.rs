@@ -68,7 +68,7 @@ pub(super) fn count(problems: &[Problem]) -> String {
 }
 
 /// Findings as a Markdown table.
-pub(super) fn table(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> {
+pub(super) fn table<'p>(problems: impl IntoIterator<Item = &'p Problem>, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "| | finding | place | what to do |\n|---|---|---|---|")?;
     for problem in problems {
         let place = problem.place.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -79,9 +79,22 @@ pub(super) fn table(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-/// A text whose lines stay lines within a cell.
+/// A text whose lines stay lines within a cell, and whose quoted words are code.
 fn cell(text: &str) -> String {
-    text.lines().map(super::markdown_text).collect::<Vec<_>>().join("<br>")
+    text.lines().map(line).collect::<Vec<_>>().join("<br>")
+}
+
+fn line(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // Every second part stands between backticks, unless one has no partner.
+    if parts.len() % 2 == 0 || parts.iter().skip(1).step_by(2).any(|quoted| quoted.trim().is_empty()) {
+        return super::markdown_text(text);
+    }
+    let part = |(index, part): (usize, &&str)| match index % 2 {
+        0 => super::markdown_text(part),
+        _ => format!("`{}`", part.replace('\r', " ").replace('|', "\\|")),
+    };
+    parts.iter().enumerate().map(part).collect()
 }
 
 impl FindingsReport {
@@ -169,9 +182,8 @@ mod tests {
                         warning[other]: odd\nnot checked: github\nenv.example: 1 error, 1 warning\n";
         assert_eq!(text(&report(), Format::Human), expected);
         let markdown = text(&report(), Format::Markdown);
-        assert!(
-            markdown.contains("| error | `template-extra`: no \\`A\\|B\\` \\<here\\> | env.example:3:1 | remove it |")
-        );
+        assert!(markdown.contains("| error | `template-extra`: no `A\\|B` \\<here\\> | env.example:3:1 | remove it |"));
+        assert_eq!(cell("a ` b\nc `` d"), "a \\` b<br>c \\`\\` d");
         let json = report().json();
         assert_eq!(json["findings"][0]["line"], 3);
         assert_eq!(json["findings"][1]["file"], Json::Null);

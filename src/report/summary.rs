@@ -1,4 +1,4 @@
-//! The page that a step leaves in the job summary: problems first, then its reports, within GitHub's limit.
+//! The page that a step leaves in the job summary: its problems and its reports, within GitHub's limit.
 
 use std::fmt::Write as _;
 
@@ -19,17 +19,9 @@ pub struct Section {
     pub markdown: String,
 }
 
-/// The page; empty when there is nothing to say.
+/// The page; empty when there is nothing to say. Errors stand above the reports, mere warnings below.
 #[must_use]
 pub fn page(problems: &[Problem], sections: &[Section]) -> String {
-    let mut page = String::new();
-    if !problems.is_empty() {
-        let mut table = Vec::new();
-        // Writing to memory does not fail.
-        let _ = findings::table(problems, &mut table);
-        let title = findings::count(problems);
-        page = cut(&format!("## {title}\n\n{}\n", String::from_utf8_lossy(&table)), PROBLEMS_LIMIT);
-    }
     let mut reports = String::new();
     for Section { command, markdown } in sections {
         if !markdown.starts_with('#') {
@@ -38,7 +30,18 @@ pub fn page(problems: &[Problem], sections: &[Section]) -> String {
         reports.push_str(markdown);
         reports.push('\n');
     }
-    page + &cut(&reports, LIMIT - PROBLEMS_LIMIT)
+    let reports = cut(&reports, LIMIT - PROBLEMS_LIMIT);
+    if problems.is_empty() {
+        return reports;
+    }
+    let mut worst_first: Vec<&Problem> = problems.iter().collect();
+    worst_first.sort_by_key(|problem| problem.severity);
+    let mut table = Vec::new();
+    // Writing to memory does not fail.
+    let _ = findings::table(worst_first, &mut table);
+    let title = findings::count(problems);
+    let problems = cut(&format!("## Problems: {title}\n\n{}\n", String::from_utf8_lossy(&table)), PROBLEMS_LIMIT);
+    if title.contains("error") { problems + &reports } else { reports + &problems }
 }
 
 /// Markdown of at most `limit` bytes, cut at a line's end and after the last part that is whole.
@@ -68,18 +71,21 @@ mod tests {
     }
 
     #[test]
-    fn problems_stand_above_the_report_with_their_places() {
+    fn errors_stand_above_the_report_with_their_places_and_mere_warnings_below() {
         let place = Place { file: "a.yaml".into(), line: 8, column: 5 };
-        let problems = [
-            Problem::error("unknown-key", "unknown key `x`").at(place).hint("did you mean `y`"),
-            Problem::warning("mask-too-short", "`PIN` is short"),
-        ];
+        let warning = Problem::warning("mask-too-short", "`PIN` is short");
+        let error = Problem::error("unknown-key", "unknown key `x`").at(place).hint("did you mean `y`");
+        let head = "| | finding | place | what to do |\n|---|---|---|---|";
+        let row = "| warning | `mask-too-short`: `PIN` is short |  |  |";
         assert_eq!(
-            page(&problems, &[section("# Own heading\n")]),
-            "## 1 error, 1 warning\n\n| | finding | place | what to do |\n|---|---|---|---|\n\
-             | error | `unknown-key`: unknown key \\`x\\` | a.yaml:8:5 | did you mean \\`y\\` |\n\
-             | warning | `mask-too-short`: \\`PIN\\` is short |  |  |\n\n# Own heading\n\n"
+            page(&[warning.clone(), error], &[section("# Own heading\n")]),
+            format!(
+                "## Problems: 1 error, 1 warning\n\n{head}\n\
+                 | error | `unknown-key`: unknown key `x` | a.yaml:8:5 | did you mean `y` |\n{row}\n\n# Own heading\n\n"
+            )
         );
+        let expected = format!("# Own heading\n\n## Problems: 1 warning\n\n{head}\n{row}\n\n");
+        assert_eq!(page(&[warning], &[section("# Own heading\n")]), expected);
         assert_eq!(page(&[], &[]), "");
     }
 

@@ -22,6 +22,7 @@ mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use release::{Answer, Archive, Server};
 use serde_json::json;
@@ -40,8 +41,13 @@ impl World {
         for part in ["repository/.github/workflows", "action/.github/workflows", "home", "cache/tool_cache"] {
             std::fs::create_dir_all(folder.path().join(part)).unwrap();
         }
-        let binary = std::fs::read(env!("CARGO_BIN_EXE_sophia-secrets-sync")).unwrap();
-        let archive = Archive::of(&binary, &["sophia-secrets-sync"]);
+        // Packing a debug build takes seconds: once for all tests.
+        static ARCHIVE: OnceLock<Archive> = OnceLock::new();
+        let pack = || {
+            let binary = std::fs::read(env!("CARGO_BIN_EXE_sophia-secrets-sync")).unwrap();
+            Archive::of(&binary, &["sophia-secrets-sync"])
+        };
+        let archive = ARCHIVE.get_or_init(pack).clone();
         let world = Self { folder, services: Services::start(), archive };
         world.lay_out();
         world
@@ -168,7 +174,39 @@ fn the_workflows_to_copy_run_as_they_are() {
         assert!(succeeded, "{workflow}: {log}");
         assert_no_secret(&log);
         world.services.assert_all_secrets_are_there(&log);
+        let written = world.services.writes();
+        let (succeeded, again) = world.act(event, workflow, arguments);
+        assert!(succeeded, "{workflow}: {again}");
+        assert_eq!(world.services.writes(), written, "{workflow} writes again: {again}");
     }
+}
+
+#[test]
+#[ignore = "needs act; run by .ci/run"]
+fn the_shards_of_the_reusable_workflow_share_the_targets() {
+    let world = World::new();
+    world.fill_the_tool_cache();
+    let names = ["a", "b", "c", "d", "e", "f"].map(|name| format!("payready/{name}"));
+    let repositories: serde_json::Map<String, serde_json::Value> =
+        names.iter().map(|name| (name.clone(), json!({"topics": ["sophia"]}))).collect();
+    let organizations = json!({"payready": {}});
+    let github = json!({"repositories": repositories, "organizations": organizations});
+    world.services.sandbox.edit(json!({ "github": github })).unwrap();
+    let all = "  - repositories: { organization: payready, topic: sophia }\n    stacks: [production]\n";
+    let (head, tail) = DEFINITION.split_once("targets:\n").unwrap();
+    let tail = &tail[tail.find("sync:").unwrap()..];
+    std::fs::write(world.path("repository/pulumi-esc-environment.yaml"), format!("{head}targets:\n{all}{tail}"))
+        .unwrap();
+    let (succeeded, log) = world.act("schedule", "fan-out.yml", &[]);
+    assert!(succeeded, "{log}");
+    assert_no_secret(&log);
+    let writes = world.services.writes();
+    for name in &names {
+        let key = format!("PUT /repos/{name}/actions/secrets/SIGNING_KEY");
+        assert_eq!(writes.iter().filter(|write| **write == key).count(), 1, "{name}: {log}");
+    }
+    let jobs = ["1/3", "2/3", "3/3"].into_iter().filter(|shard| log.contains(&format!("sync {shard}")));
+    assert!(jobs.count() == 3, "{log}");
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn many_targets_are_folded_under_their_counts_but_for_those_with_trouble() {
     assert!(first.log.contains("\npayready/web · actions: 2 created, 1 failed\n  + "), "{}", first.log);
     assert!(first.summary.contains("| payready/web · actions | 2 | 0 | 0 | 0 | 1 | 0 |\n"), "{}", first.summary);
     assert!(first.summary.contains("| **create failed** | `SIGNING_KEY` |"), "{}", first.summary);
-    assert!(first.summary.starts_with("## 1 error\n"), "{}", first.summary);
+    assert!(first.summary.starts_with("## Problems: 1 error\n"), "{}", first.summary);
 
     services.sandbox.clear_faults();
     let second = job.run();
