@@ -110,7 +110,7 @@ pub fn search(secrets: &Secrets, ask: &Ask<'_>) -> Outcome<LeaksReport> {
         Err(why) => {
             hunt.report.unchecked.push(format!("the history of git: {why}"));
             let (files, unreadable) = tree::walk(ask.folder);
-            hunt.report.unchecked.extend(unreadable.iter().map(ToString::to_string));
+            hunt.report.unchecked.extend(unreadable.iter().map(|failure| scanner.redacted(&failure.to_string())));
             (ask.folder, files)
         }
     };
@@ -164,7 +164,12 @@ impl Hunt<'_> {
             self.add(hit, Leak { file: Some(shown.clone()), ..self.leak(Kind::LeakInName, hit, true) });
         }
         let searched = match tree::open(full) {
-            Ok(None) => return,
+            Ok(None) => {
+                if file.path.contains(char::REPLACEMENT_CHARACTER) {
+                    self.report.unchecked.push(format!("`{shown}`: its name is not UTF-8"));
+                }
+                return;
+            }
             Ok(Some(mut reader)) => scan(self.scanner, &mut reader),
             Err(failure) => Err(failure),
         };
