@@ -153,6 +153,9 @@ struct InBlob {
     binary: bool,
 }
 
+/// A content of a file, and the commit that brought it; none for what is only in the index.
+type Version<'i> = (Option<&'i Introduction>, InBlob);
+
 impl Hunt<'_> {
     fn file(&mut self, full: &Path, file: &TreeFile) {
         let shown = self.scanner.redacted(&file.path);
@@ -237,7 +240,7 @@ impl Hunt<'_> {
 
     /// One leak for each value and file of the history: the first version that held it.
     fn blobs(&mut self, found: Vec<InBlob>, introductions: &BTreeMap<String, Introduction>) {
-        let mut files: BTreeMap<(String, usize), Vec<(Option<&Introduction>, InBlob)>> = BTreeMap::new();
+        let mut files: BTreeMap<(String, usize), Vec<Version<'_>>> = BTreeMap::new();
         for blob in found {
             let introduction = introductions.get(&blob.id);
             let path = introduction.map_or(&blob.path, |introduction| &introduction.path).clone();
