@@ -10,5 +10,6 @@
 mod fault_matrix;
 mod interrupts;
 mod kill_matrix;
+mod ledger;
 mod model;
 mod world;

@@ -65,9 +65,13 @@ impl World {
     pub async fn sync(&self, how: How) -> Outcome<Ran> {
         let (prepared, github) = self.prepare(how).await?;
         sync::refuse(&prepared.plan)?;
-        let context = Context { github: &github, tell: &|_| {}, audit: None };
-        let outcomes = apply::apply(&context, &prepared).await;
-        Ok(Ran { outcomes })
+        Ok(self.apply(&prepared, &github).await)
+    }
+
+    /// Carries out a plan that was made before.
+    pub async fn apply(&self, prepared: &sync::Prepared, github: &GitHubAccess) -> Ran {
+        let context = Context { github, tell: &|_| {}, audit: None };
+        Ran { outcomes: apply::apply(&context, prepared).await }
     }
 
     /// What `plan` does.
@@ -75,7 +79,7 @@ impl World {
         self.prepare(USUAL).await.map(|(prepared, _)| prepared.plan)
     }
 
-    async fn prepare(&self, how: How) -> Outcome<(sync::Prepared, GitHubAccess)> {
+    pub async fn prepare(&self, how: How) -> Outcome<(sync::Prepared, GitHubAccess)> {
         let loaded = config::load("definition.yaml", &self.definition)
             .map_err(|problems| config::failure("definition.yaml", problems))?;
         let definition = loaded.definition;
