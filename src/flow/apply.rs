@@ -6,7 +6,7 @@
 
 pub mod book;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -216,20 +216,20 @@ impl Work<'_> {
         done: &mut ScopeDone,
     ) {
         let at_once = self.context.github.pace_settings().concurrency;
-        let mut waiting = tasks
+        let mut waiting: VecDeque<Task<'_>> = tasks
             .into_iter()
             .filter(|task| {
                 task.step.kind == EntryKind::Variable
                     || task.step.action == Action::Delete
                     || keys.contains_key(&task.target.app)
             })
-            .peekable();
+            .collect();
         let mut running = FuturesUnordered::new();
         let mut saving = None;
         let mut unsaved = 0;
         loop {
             while running.len() < at_once && !self.context.stopped() {
-                let Some(task) = waiting.next() else { break };
+                let Some(task) = waiting.pop_front() else { break };
                 if task.step.action == Action::Delete {
                     (self.context.tell)(Event::Deleting { target: task.target, name: &task.step.name });
                 }
@@ -251,7 +251,8 @@ impl Work<'_> {
                     done.outcomes.push((task.place, outcome));
                     let count = self.done.fetch_add(1, Ordering::Relaxed) + 1;
                     (self.context.tell)(Event::Stepped { done: count, of: self.of });
-                    if unsaved >= WRITES_PER_SAVE && waiting.peek().is_some() && saving.is_none() {
+                    // Near the end the last save is near too, and this one would only hold it up.
+                    if unsaved >= WRITES_PER_SAVE && waiting.len() > at_once && saving.is_none() {
                         unsaved = 0;
                         saving = book.as_ref().filter(|book| !book.closed).map(|book| {
                             let (found, ours) = (book.found.clone(), book.ours.clone());

@@ -51,7 +51,9 @@ pub fn estimate(
             // Dates are read back once per target; the ledger is compared and saved per scope.
             more_reads += 1;
             let first_of_scope = previous != Some(&target.target.scope);
-            let saves = u64::from(first_of_scope) + ((count - 1) / WRITES_PER_SAVE) as u64;
+            // The last save, and one now and then while there is still much to write.
+            let between = (count as u64 - 1).saturating_sub(2 * concurrency) / WRITES_PER_SAVE as u64;
+            let saves = u64::from(first_of_scope) + between;
             more_reads += saves;
             writes += saves;
             previous = Some(&target.target.scope);
