@@ -139,7 +139,8 @@ fn expose(step: &mut Step, asked: &Exposure, listed: &Listed, allow_widening: bo
             step.action = Action::Refuse;
             step.reason = Reason::Visibility;
             step.detail = Some(if added > 0 {
-                format!("{added} more repositories would see it; --allow-widening permits that")
+                let more = counted(added, "more repository", "more repositories");
+                format!("{more} would see it; --allow-widening permits that")
             } else {
                 let (asked, now) = (asked.visibility.word(), now.word());
                 format!("visibility would widen from `{now}` to `{asked}`; --allow-widening permits that")
@@ -297,7 +298,10 @@ pub fn blow_the_delete_fuse(targets: &mut [TargetPlan], max_delete: usize) {
         if step.action == Action::Delete {
             step.action = Action::Refuse;
             step.reason = Reason::Limit;
-            step.detail = Some(format!("{deletes} deletions, and {max_delete} are allowed; --max-delete permits more"));
+            step.detail = Some(format!(
+                "{}, at most {max_delete} in a run; --max-delete permits more",
+                counted(deletes, "deletion", "deletions")
+            ));
         }
     }
 }

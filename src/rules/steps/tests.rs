@@ -344,7 +344,7 @@ fn the_delete_fuse_blows_over_all_targets_together() {
         two.iter().flat_map(|plan| &plan.steps).filter(|step| step.action == Action::Refuse).collect();
     assert_eq!(refused.len(), 6);
     assert!(refused.iter().all(|step| step.reason == Reason::Limit));
-    assert_eq!(refused[0].detail.as_deref(), Some("6 deletions, and 5 are allowed; --max-delete permits more"));
+    assert_eq!(refused[0].detail.as_deref(), Some("6 deletions, at most 5 in a run; --max-delete permits more"));
 }
 
 #[test]
