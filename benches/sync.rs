@@ -1,7 +1,8 @@
 //! How long a sync takes, against the bound that latency sets: the real binary on the sandbox.
 //!
 //! `cargo bench --bench sync`; with `SOPHIA_BENCH_PYTHON=python3` of an environment that has PyGithub, a script that
-//! writes the same secrets one after the other runs beside it. Each line is the best of three runs. How the bound
+//! writes the same secrets one after the other runs beside it. Numbers after `--` are other latencies, in milliseconds: a
+//! long one tells the rounds even on a busy machine. Each line is the best of three runs. How the bound
 //! is counted, and what was measured: docs/benchmarks.md.
 #![allow(
     clippy::disallowed_methods,
@@ -208,7 +209,9 @@ async fn main() {
         "{:<58} {:>8} {:>8} {:>7} {:>7} {:>7} {:>6} {:>7} {:>8}",
         "", "wall ms", "bound ms", "ratio", "reads", "writes", "conns", "cpu ms", "peak MiB"
     );
-    for latency in [Duration::from_millis(40), Duration::from_millis(5)] {
+    let asked: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let latencies = if asked.is_empty() { vec![40, 5] } else { asked };
+    for latency in latencies.into_iter().map(Duration::from_millis) {
         for pace in ["off", "on"] {
             first_and_repeat(100, 1, latency, pace).await;
         }
