@@ -42,7 +42,7 @@ pub enum AuditCommand {
     /// Show what was done, by whom, and how it ended
     Log(Box<LogArgs>),
     /// Gather the evidence for an audit: inventory, rotation, access, changes
-    Report(ReportArgs),
+    Report(Box<ReportArgs>),
     /// Check that no line of the trail was changed, removed or moved
     Verify(VerifyArgs),
 }
@@ -292,7 +292,7 @@ pub async fn run(args: AuditArgs, session: &Session, door: &mut Door) -> Outcome
     let path = trail_path(session);
     match args.command {
         AuditCommand::Log(args) => log(*args, &path, session, door).await,
-        AuditCommand::Report(args) => evidence(args, &path, session, door).await,
+        AuditCommand::Report(args) => evidence(*args, &path, session, door).await,
         AuditCommand::Verify(args) => {
             let report = audit::verify(&path, &args.anchors)?;
             door.report(&report);

@@ -266,7 +266,7 @@ mod tests {
         let file = format!("# created: today\n\n{}\n", text.as_str());
         assert_eq!(Identities::parse(&file).unwrap().open(&sealed).unwrap().as_slice(), b"data key");
         assert_eq!(other.open(&sealed).unwrap_err(), CannotOpen::NotARecipient);
-        assert_eq!(one.open(&sealed.replacen('A', "B", 40)).unwrap_err(), CannotOpen::Damaged);
+        assert_eq!(one.open(sealed.replacen('A', "B", 40)).unwrap_err(), CannotOpen::Damaged);
         assert_eq!(one.open("").unwrap_err(), CannotOpen::Damaged);
     }
 
