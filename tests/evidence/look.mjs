@@ -35,13 +35,18 @@ for (const [width, scheme] of [[1280, "light"], [1280, "dark"], [400, "light"], 
   });
   await page.setViewport({ width, height: 900 });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  // Work of the page's thread in processor time: what a busy machine takes for others does not count.
+  const devtools = await page.createCDPSession();
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
   const began = performance.now();
   await page.goto(pathToFileURL(resolve(report)), { waitUntil: "load" });
   // Until the first frame after loading is drawn.
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   const took = Math.round(performance.now() - began);
   check(`${name}: nothing on the console, nothing from elsewhere`, said);
-  check(`${name}: opens in ${took} ms`, took > LONGEST_MS && `more than ${LONGEST_MS} ms`);
+  const { metrics } = await devtools.send("Performance.getMetrics");
+  const work = Math.round(metrics.find((metric) => metric.name === "TaskDuration").value * 1000);
+  check(`${name}: opens with ${work} ms of work (${took} ms by the clock)`, work > LONGEST_MS && `more than ${LONGEST_MS} ms`);
   check(`${name}: nothing is wider than the page`, await page.evaluate(() => {
     const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
     return wide > 0 ? `${wide} pixels too wide` : null;
