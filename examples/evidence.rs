@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use age::secrecy::ExposeSecret as _;
 use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
@@ -85,6 +86,8 @@ struct Company {
     versions: BTreeMap<(&'static str, String), usize>,
     groups: Vec<(String, Vec<String>)>,
     stacks: &'static [&'static str],
+    /// Opens backups.
+    age_key: String,
     runs: u32,
 }
 
@@ -106,7 +109,8 @@ impl Company {
         options.seed = serde_json::from_value(json!({ "github": github }))?;
         let running = sandbox::start(options).await?;
         let folder = folder.to_owned();
-        Ok(Self { folder, running, clock, versions: BTreeMap::new(), groups, stacks, runs: 0 })
+        let age_key = age::x25519::Identity::generate().to_string().expose_secret().to_owned();
+        Ok(Self { folder, running, clock, versions: BTreeMap::new(), groups, stacks, age_key, runs: 0 })
     }
 
     /// Sets both clocks.
@@ -154,6 +158,7 @@ impl Company {
             ("GITHUB_WORKFLOW", "secrets"),
             ("PULUMI_ACCESS_TOKEN", &self.running.pulumi_token),
             ("PULUMI_BACKEND_URL", &self.running.pulumi_url),
+            ("SOPHIA_AGE_KEY", &self.age_key),
         ] {
             environment.set(name, value.to_owned());
         }
@@ -239,6 +244,10 @@ async fn small(folder: &Path) -> Done {
     company.running.clear_faults();
     company.days_ago(20);
     company.sync().await?;
+    company.days_ago(14);
+    company.run("emergency drill --stack production").await?;
+    let code = company.folder.display().to_string();
+    company.run(&format!("usage {code} --stack production")).await?;
     company.days_ago(3);
     company.running.edit(
         json!({"github": {"repositories": {"payready/sophia": {"environments": {"production": {"secrets": {

@@ -9,6 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use clap::Parser as _;
+use sophia_secrets_sync::cli::args::Cli;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -122,6 +125,25 @@ fn the_copied_workflows_use_only_inputs_that_exist() {
         }
     }
     assert!(used >= 6, "only {used} uses were found");
+}
+
+/// The command lines of a document's shell blocks that run this tool.
+fn commands(text: &str) -> Vec<&str> {
+    let blocks = text.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
+    blocks.flat_map(str::lines).filter(|line| line.starts_with("sophia-secrets-sync ")).collect()
+}
+
+#[test]
+fn every_command_of_the_guide_is_one() {
+    let text = std::fs::read_to_string(root().join("docs/guide.md")).unwrap();
+    let commands = commands(&text);
+    assert!(commands.len() >= 20, "only {} commands were found", commands.len());
+    for command in &commands {
+        let words = shlex::split(command).unwrap();
+        if let Err(error) = Cli::try_parse_from(words) {
+            panic!("docs/guide.md: `{command}`: {error}");
+        }
+    }
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub async fn run(command: AccessCommand, session: &Session, door: &mut Door) -> 
         AccessCommand::Diff(args) => {
             let report = access::diff(definition, &args.before, args.after.as_deref())?;
             door.report(&report);
-            return Ok(if args.exit_code && !report.changes.is_empty() { FINDINGS } else { 0 });
+            return Ok(if args.exit_code && report.differs() { FINDINGS } else { 0 });
         }
     }
     Ok(0)

@@ -192,5 +192,11 @@ pub fn diff(definition: Definition, before: &str, after: Option<&str>) -> Outcom
     let old = at(before)?;
     let new = after.map(at).transpose()?.unwrap_or(definition);
     let changes = review::diff(&old, &new);
-    Ok(DiffReport { before: before.to_owned(), after: after.unwrap_or("the file as it is").to_owned(), changes })
+    let binding = (!old.policies.is_empty(), !new.policies.is_empty());
+    Ok(DiffReport {
+        binding,
+        before: before.to_owned(),
+        after: after.unwrap_or("the file as it is").to_owned(),
+        changes,
+    })
 }

@@ -143,6 +143,25 @@ pub struct DiffReport {
     pub before: String,
     pub after: String,
     pub changes: Vec<Change>,
+    /// Whether policies bind, before and after.
+    pub binding: (bool, bool),
+}
+
+impl DiffReport {
+    /// Whether anyone gains or loses anything, those included whom no file names.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        !self.changes.is_empty() || self.binding.0 != self.binding.1
+    }
+
+    /// What changes for everyone that neither file names.
+    fn for_all_others(&self) -> Option<&'static str> {
+        match self.binding {
+            (true, false) => Some("no policy binds any more: everyone may have everything"),
+            (false, true) => Some("policies bind from now on: what none of them grants is denied"),
+            _ => None,
+        }
+    }
 }
 
 impl Report for DiffReport {
@@ -154,7 +173,8 @@ impl Report for DiffReport {
         }
         let gained = self.changes.iter().filter(|change| change.gained).count();
         let lost = self.changes.len() - gained;
-        writeln!(to, "from {} to {}: {gained} gained, {lost} lost", self.before, self.after)
+        writeln!(to, "from {} to {}: {gained} gained, {lost} lost", self.before, self.after)?;
+        self.for_all_others().map_or(Ok(()), |words| writeln!(to, "{YELLOW}{words}{YELLOW:#}"))
     }
 
     fn json(&self) -> Json {
@@ -168,13 +188,16 @@ impl Report for DiffReport {
             })
             .collect();
         json!({ "schema_version": SCHEMA_VERSION, "command": "access diff", "before": self.before,
-            "after": self.after, "changes": changes })
+            "after": self.after, "binding": { "before": self.binding.0, "after": self.binding.1 }, "changes": changes })
     }
 
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "### Access from {} to {}\n", markdown_text(&self.before), markdown_text(&self.after))?;
+        if let Some(words) = self.for_all_others() {
+            writeln!(to, "**{words}**\n")?;
+        }
         if self.changes.is_empty() {
-            return writeln!(to, "No one gains or loses anything.");
+            return writeln!(to, "No one that is named gains or loses anything.");
         }
         writeln!(to, "| | who | stack | group | by |\n|---|---|---|---|---|")?;
         for change in &self.changes {

@@ -20,6 +20,7 @@ const check = (what, wrong) => {
 const browser = await puppeteer.launch({
   executablePath: chromium,
   args: process.getuid() === 0 ? ["--no-sandbox"] : [],
+  protocolTimeout: 600_000,
 });
 // The first page of a browser waits for the browser itself.
 await (await browser.newPage()).goto(pathToFileURL(resolve(report)), { waitUntil: "load" });
@@ -57,7 +58,7 @@ for (const [width, scheme] of [[1280, "light"], [1280, "dark"], [400, "light"], 
     return charts.filter((svg) => svg.getAttribute("role") !== "img" || !svg.getAttribute("aria-label")).map((svg) => svg.outerHTML.slice(0, 80));
   }));
   await page.screenshot({ path: join(folder, `${width}-${scheme}.png`), fullPage: true });
-  if (width === 1280 && scheme === "light") await page.pdf({ path: join(folder, "report.pdf"), format: "A4" });
+  if (width === 1280 && scheme === "light") await page.pdf({ path: join(folder, "report.pdf"), format: "A4", timeout: 0 });
   await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
   await page.evaluate(axe);
   const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
