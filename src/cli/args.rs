@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use super::door::Color;
 use crate::base::target::{App, RepositoryName};
 use crate::flow::targets::Asked;
+use crate::io::ledger::LedgerPlace;
 use crate::rules::plan::Visibility;
 
 /// Keep GitHub secrets equal to what Pulumi ESC holds
@@ -99,6 +100,8 @@ pub enum Command {
     /// Show and check who may get which group of which stack
     #[command(subcommand)]
     Access(super::access::AccessCommand),
+    /// Add a secret: its value to ESC, its name to the definition and to env.example
+    Add(Box<super::add::AddArgs>),
     /// Print a completion script for a shell
     Completions(super::shell::CompletionsArgs),
     /// See the main job end to end on a loopback GitHub and Pulumi Cloud
@@ -156,6 +159,9 @@ pub struct SourceArgs {
     /// Let documents of the embedded store read this machine: `fn::open::env` variables, `fn::open::file` files
     #[arg(long, global = true)]
     pub allow_local_providers: bool,
+    /// Take values from this dotenv file instead of ESC; `-` is stdin
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "from_backup")]
+    pub env_file: Option<PathBuf>,
     /// Pulumi Cloud, or `file://DIR` for the embedded store [env: PULUMI_BACKEND_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub esc_url: Option<String>,
@@ -197,10 +203,10 @@ pub struct GitHubArgs {
     pub pace: String,
 }
 
-/// Which targets a run is about.
-#[derive(Debug, Clone, Args)]
+/// Which stores are meant.
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Targets")]
-pub struct TargetArgs {
+pub struct StoreArgs {
     /// App that reads the secrets (repeatable) [default: the definition's, else actions]
     #[arg(long = "app", value_name = "APP", value_parser = parse_app)]
     pub apps: Vec<App>,
@@ -210,12 +216,15 @@ pub struct TargetArgs {
     /// Organization whose secrets are meant
     #[arg(long, value_name = "NAME", conflicts_with = "repo")]
     pub github_org: Option<String>,
-    /// Only this secret group (repeatable)
-    #[arg(long = "group", value_name = "NAME")]
-    pub groups: Vec<String>,
     /// Repository whose secrets are meant
     #[arg(long, value_name = "OWNER/NAME")]
     pub repo: Option<RepositoryName>,
+}
+
+/// Who may see what is written to an organization.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Targets")]
+pub struct ExposureArgs {
     /// Repository that may see the organization's secrets (repeatable, with `--visibility selected`)
     #[arg(long = "selected-repo", value_name = "OWNER/NAME", requires = "github_org")]
     pub selected_repositories: Vec<RepositoryName>,
@@ -224,18 +233,47 @@ pub struct TargetArgs {
     pub visibility: Option<Visibility>,
 }
 
-impl From<&TargetArgs> for Asked {
-    fn from(args: &TargetArgs) -> Self {
-        Self {
-            apps: args.apps.clone(),
-            repository: args.repo.clone(),
-            environment: args.github_environment.clone(),
-            organization: args.github_org.clone(),
-            visibility: args.visibility,
-            selected_repositories: args.selected_repositories.clone(),
+/// Which targets a run is about.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Targets")]
+pub struct TargetArgs {
+    #[command(flatten)]
+    pub stores: StoreArgs,
+    /// Only this secret group (repeatable)
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+    #[command(flatten)]
+    pub exposure: ExposureArgs,
+}
+
+impl StoreArgs {
+    /// What is asked for, with `exposure` where something is written.
+    #[must_use]
+    pub fn asked(&self, exposure: &ExposureArgs) -> Asked {
+        Asked {
+            apps: self.apps.clone(),
+            repository: self.repo.clone(),
+            environment: self.github_environment.clone(),
+            organization: self.github_org.clone(),
+            visibility: exposure.visibility,
+            selected_repositories: exposure.selected_repositories.clone(),
             shard: None,
         }
     }
+}
+
+impl From<&TargetArgs> for Asked {
+    fn from(args: &TargetArgs) -> Self {
+        args.stores.asked(&args.exposure)
+    }
+}
+
+/// Where the ledger lies.
+#[derive(Debug, Clone, Args)]
+pub struct LedgerArgs {
+    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
+    #[arg(long = "ledger", value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
+    pub place: LedgerPlace,
 }
 
 /// How far a run may go.
@@ -245,9 +283,8 @@ pub struct FuseArgs {
     /// Let organization secrets be seen by more repositories than now
     #[arg(long)]
     pub allow_widening: bool,
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
-    pub ledger: crate::io::ledger::LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     /// Most deletions of one run [default: the definition's sync.maxDelete]
     #[arg(long, value_name = "N")]
     pub max_delete: Option<usize>,
@@ -284,6 +321,15 @@ pub struct SyncArgs {
     /// Apply this plan, and nothing if ESC or GitHub has moved since it was made
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+}
+
+impl FuseArgs {
+    /// The widest a run may go without being told so.
+    #[must_use]
+    pub fn usual() -> Self {
+        let ledger = LedgerArgs { place: LedgerPlace::Variable };
+        Self { allow_widening: false, ledger, max_delete: None, prune: false, prune_after: None }
+    }
 }
 
 /// What plan and sync share.

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::FINDINGS;
-use super::args::{GitHubArgs, SourceArgs};
+use super::args::{GitHubArgs, LedgerArgs, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
 use super::environment::{self, Environment};
@@ -22,7 +22,6 @@ use crate::io::audit::{AuditLog, Trail};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::files;
 use crate::io::github_audit;
-use crate::io::ledger::LedgerPlace;
 use crate::report::{self, Format, Report};
 use crate::rules::audit::{Actor, ActorKind, Entry, Head, Run};
 use crate::rules::audit_filter::Filter;
@@ -105,9 +104,8 @@ pub struct ReportArgs {
     pub anchors: Vec<Head>,
     #[command(flatten)]
     pub github: GitHubArgs,
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
-    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     /// Write the report to this file, in the form of its ending: .html, .md or .json
@@ -315,7 +313,7 @@ async fn evidence(args: ReportArgs, trail: &Path, session: &Session, door: &mut 
         pulumi: pulumi.as_ref().map(Option::as_ref).map_err(Clone::clone),
         stack: session.global.stack.as_deref(),
         github: &github,
-        ledger: &args.ledger,
+        ledger: &args.ledger.place,
         trail,
         anchors: &args.anchors,
         since,

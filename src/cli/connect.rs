@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::args::{GitHubArgs, Global, SourceArgs};
 use super::door::Door;
 use super::environment::{self, Environment};
+use super::import::DotenvArgs;
 use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::secret::{SecretValue, Token};
 use crate::base::target::RepositoryName;
@@ -15,6 +16,7 @@ use crate::esc::provider::Providers;
 use crate::flow::sync::{self, OpenedStack};
 use crate::io::age_keys::{Identities, Recipient};
 use crate::io::archive::{self, BackupSource};
+use crate::io::env_file::EnvFileSource;
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::esc_local::{EscLocal, Settings};
 use crate::io::files;
@@ -72,6 +74,14 @@ impl Session {
         Ok(definition)
     }
 
+    /// Loads the definition once more; its warnings are known.
+    ///
+    /// # Errors
+    /// As [`Self::definition`].
+    pub fn definition_again(&self) -> Outcome<Definition> {
+        self.load_definition().map(|(definition, _)| definition)
+    }
+
     fn load_definition(&self) -> Outcome<(Definition, Vec<Problem>)> {
         let path = self.definition_path()?;
         let text = files::read_text(&path, LARGEST_DEFINITION)?;
@@ -80,6 +90,26 @@ impl Session {
         let global = &self.global;
         let definition = loaded.definition.with_overrides(global.org.as_deref(), global.project.as_deref())?;
         Ok((definition, loaded.warnings))
+    }
+
+    /// The definition whose access policies bind a command that needs no definition, and the stack that was named:
+    /// `--definition`, else the nearest one upwards; none where there is none, or it has no policies.
+    ///
+    /// # Errors
+    /// Every problem of the file: policies that cannot be read are not passed over.
+    pub fn definition_in_force(&self, door: &mut Door) -> Outcome<Option<(Definition, Option<String>)>> {
+        let definition = match self.definition(door) {
+            Err(failure) if failure.code == "definition-missing" => return Ok(None),
+            found => found?,
+        };
+        if definition.policies.is_empty() {
+            return Ok(None);
+        }
+        let stack = match self.stack(&definition) {
+            Err(failure) if failure.code == "stack-missing" => None,
+            stack => Some(stack?.name.clone()),
+        };
+        Ok(Some((definition, stack)))
     }
 
     /// Where the definition lies: `--definition`, else the nearest one upwards.
@@ -121,16 +151,21 @@ impl Session {
         args.esc_url.as_deref().or_else(|| self.environment.get(environment::PULUMI_BACKEND_URL)).unwrap_or(PULUMI)
     }
 
-    /// Opens the source of values: a backup when one is named, else ESC, where whatever is written is recorded in
+    /// Opens the source of values: a backup or dotenv file when one is named, else ESC, where whatever is written is recorded in
     /// the audit trail. The door is told what a backup is of.
     ///
     /// # Errors
-    /// When the backup cannot be opened, the URL is none, or no token is found.
+    /// When the backup or the dotenv file cannot be read, the URL is none, or no token is found.
     pub async fn source(&self, args: &SourceArgs, door: &mut Door) -> Outcome<Box<dyn Source>> {
         if let Some(path) = &args.from_backup {
             let backup = archive::open(path, &self.age_identities(args.age_identity.as_deref())?)?;
             door.problems(&backup.manifest.warnings(&path.display().to_string(), self.now));
             return Ok(Box::new(BackupSource::new(backup)));
+        }
+        if let Some(path) = &args.env_file {
+            let parsed = super::import::read(path, DotenvArgs::default(), door)?;
+            let definition = self.definition_again()?;
+            return Ok(Box::new(EnvFileSource::new(path.display().to_string(), parsed.entries, definition)));
         }
         let source: Box<dyn Source> = match self.embedded_store(args, &[])? {
             Some(store) => Box::new(store),

@@ -8,6 +8,7 @@ use super::args::SourceArgs;
 use super::connect::Session;
 use super::door::Door;
 use crate::base::error::{Failure, Outcome, Problem};
+use crate::base::text::counted;
 use crate::flow::export;
 use crate::io::{files, git};
 use crate::rules::dotenv::Style;
@@ -82,6 +83,7 @@ pub async fn export_env(args: ExportArgs, session: &Session, door: &mut Door) ->
             Problem::warning("dotenv-tracked", format!("`{name}` is tracked by git; secrets do not belong there"));
         door.problems(&[warning.hint(format!("git rm --cached {name}, and add it to .gitignore"))]);
     }
-    door.note(&format!("wrote {} variables of stack {} to {name}", found.variables.len(), stack.name));
+    let written = counted(found.variables.len(), "variable", "variables");
+    door.note(&format!("wrote {written} of stack {} to {name}", stack.name));
     Ok(0)
 }

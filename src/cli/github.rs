@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
-use super::args::{GitHubArgs, parse_app, parse_visibility};
+use super::args::{ExposureArgs, GitHubArgs, StoreArgs};
 use super::connect::Session;
 use super::door::Door;
 use super::import::{self, DotenvArgs};
 use super::input;
 use super::sync::Run;
 use crate::base::error::{Failure, Outcome};
-use crate::base::target::{App, RepositoryName};
-use crate::flow::github::{self, Deletion};
+use crate::flow::github::{self, Deletion, Policies};
 use crate::flow::sync::Request;
 use crate::flow::targets::Asked;
 use crate::io::ledger::LedgerPlace;
@@ -29,25 +28,13 @@ pub enum GithubCommand {
     Set(SetArgs),
 }
 
-/// Which stores are meant.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Targets")]
-pub struct StoreArgs {
-    /// App that reads the secrets (repeatable) [default: actions]
-    #[arg(long = "app", value_name = "APP", value_parser = parse_app)]
-    pub apps: Vec<App>,
-    /// Environment of the repository
-    #[arg(long, value_name = "NAME", requires = "repo")]
-    pub github_environment: Option<String>,
-    /// Organization whose secrets are meant
-    #[arg(long, value_name = "NAME", conflicts_with = "repo")]
-    pub github_org: Option<String>,
-    /// Repository whose secrets are meant
-    #[arg(long, value_name = "OWNER/NAME", required_unless_present = "github_org")]
-    pub repo: Option<RepositoryName>,
+/// These commands have no definition that says where.
+fn where_to() -> ArgGroup {
+    ArgGroup::new("where").args(["repo", "github_org"]).required(true)
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(group = where_to())]
 pub struct SetArgs {
     /// Show the plan and stop
     #[arg(long)]
@@ -55,14 +42,10 @@ pub struct SetArgs {
     /// dotenv file, or `-` for stdin
     #[arg(long, value_name = "FILE", default_value = ".env")]
     pub env_file: PathBuf,
-    /// Repository that may see the organization's secrets (repeatable, with `--visibility selected`)
-    #[arg(long = "selected-repo", value_name = "OWNER/NAME", requires = "github_org")]
-    pub selected_repositories: Vec<RepositoryName>,
-    /// Who may see the organization's secrets
-    #[arg(long, value_name = "WHO", value_parser = parse_visibility, requires = "github_org")]
-    pub visibility: Option<Visibility>,
     #[command(flatten)]
     pub stores: StoreArgs,
+    #[command(flatten)]
+    pub exposure: ExposureArgs,
     #[command(flatten)]
     pub dotenv: DotenvArgs,
     #[command(flatten)]
@@ -70,6 +53,7 @@ pub struct SetArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(group = where_to())]
 pub struct ListArgs {
     #[command(flatten)]
     pub stores: StoreArgs,
@@ -78,6 +62,7 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(group = where_to())]
 pub struct DeleteArgs {
     /// Names of secrets
     #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
@@ -119,11 +104,7 @@ async fn set(args: SetArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
     let file = args.env_file.display().to_string();
     let (definition, stack) = github::bare_definition(&file)?;
     let request = Request {
-        asked: Asked {
-            visibility: args.visibility, // never guessed
-            selected_repositories: args.selected_repositories.clone(),
-            ..asked(&args.stores)
-        },
+        asked: args.stores.asked(&args.exposure), // who may see it is never guessed
         groups: std::collections::BTreeSet::new(),
         prune: Prune { enabled: false, max_delete: 0, after_seconds: None },
         allow_widening: false,
@@ -133,7 +114,10 @@ async fn set(args: SetArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
         now: session.now,
     };
     let access = session.github(&args.github, None)?;
-    let values = std::future::ready(Ok(github::values(&file, &parsed.entries)));
+    let in_force = session.definition_in_force(door)?;
+    let policies = in_force.as_ref().map(|(definition, stack)| Policies { definition, stack: stack.as_deref() });
+    let values = github::values(&file, &parsed.entries, policies, &request.asked);
+    let values = std::future::ready(Ok(values));
     let run = Run::prepare(access, &definition, &stack, values, &request, door).await?;
     run.finish("github set", args.dry_run, false, session, door).await
 }
@@ -173,15 +157,7 @@ async fn delete(args: DeleteArgs, session: &Session, door: &mut Door) -> Outcome
     ended.map(|()| 0)
 }
 
+/// Only writing needs to know who may see it; `set` says its own.
 fn asked(stores: &StoreArgs) -> Asked {
-    Asked {
-        apps: stores.apps.clone(),
-        repository: stores.repo.clone(),
-        environment: stores.github_environment.clone(),
-        organization: stores.github_org.clone(),
-        // Only writing needs it; `set` says its own.
-        visibility: Some(Visibility::Private),
-        selected_repositories: Vec::new(),
-        shard: None,
-    }
+    stores.asked(&ExposureArgs { visibility: Some(Visibility::Private), ..ExposureArgs::default() })
 }

@@ -37,7 +37,7 @@ pub struct ImportArgs {
 }
 
 /// How a dotenv file is read.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Reading dotenv")]
 pub struct DotenvArgs {
     /// Put earlier values of the file in place of `$NAME`
@@ -64,6 +64,7 @@ pub async fn import_env(args: ImportArgs, session: &Session, door: &mut Door) ->
         skip: args.skip,
         create: args.create,
         dry_run: args.dry_run,
+        only_new: false,
     };
     let (report, warnings) = import::import(&*source, &definition, &stack, &parsed.entries, settings).await?;
     door.problems(&warnings);

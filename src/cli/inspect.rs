@@ -2,14 +2,13 @@
 
 use clap::Args;
 
-use super::args::{GitHubArgs, SourceArgs, TargetArgs};
+use super::args::{GitHubArgs, LedgerArgs, SourceArgs, TargetArgs};
 use super::connect::Session;
 use super::door::Door;
 use crate::base::error::{FailureKind, Outcome};
 use crate::base::secret::FingerprintKey;
 use crate::flow::targets::Asked;
 use crate::flow::{doctor, list, sync};
-use crate::io::ledger::LedgerPlace;
 use crate::report::doctor::{Check, DoctorReport, Verdict};
 
 #[derive(Debug, Clone, Args)]
@@ -24,9 +23,8 @@ pub struct ListArgs {
 /// What `list` and `doctor` share.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
-    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
@@ -66,7 +64,7 @@ pub async fn list(args: ListArgs, session: &Session, door: &mut Door) -> Outcome
     let deliveries = github.as_ref().map(|github| list::Deliveries {
         github,
         asked: &asked,
-        ledger: &args.inspect.ledger,
+        ledger: &args.inspect.ledger.place,
         now: session.now,
     });
     let groups = args_of_targets.groups.iter().cloned().collect();
@@ -105,7 +103,7 @@ pub async fn doctor(args: InspectArgs, session: &Session, door: &mut Door) -> Ou
                 definition: &definition,
                 stack: &stack,
                 asked: &asked,
-                ledger: &args.ledger,
+                ledger: &args.ledger.place,
                 key_id: key.map(FingerprintKey::id),
                 now: session.now,
             };

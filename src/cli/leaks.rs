@@ -21,9 +21,6 @@ pub struct LeaksArgs {
     /// Look for the secrets of all stacks
     #[arg(long, conflicts_with_all = ["stack", "env_file"])]
     pub all_stacks: bool,
-    /// Look for the values of a dotenv file, and do not open ESC
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Option<PathBuf>,
     /// End with 10 when something is found
     #[arg(long)]
     pub exit_code: bool,
@@ -49,7 +46,7 @@ pub async fn run(args: LeaksArgs, session: &Session, door: &mut Door) -> Outcome
     if !files::is_folder(folder) {
         return Err(Failure::usage("folder-missing", format!("there is no folder `{}`", folder.display())));
     }
-    let secrets = match &args.env_file {
+    let secrets = match &args.source.env_file {
         Some(file) => of_file(file, door)?,
         None => of_stacks(&args, session, door).await?,
     };
@@ -57,8 +54,8 @@ pub async fn run(args: LeaksArgs, session: &Session, door: &mut Door) -> Outcome
         let name = secret.names.first().map_or("", |name| name.name.as_str());
         door.mask(name, &secret.value);
     }
-    let ask =
-        Ask { folder, history: !args.no_history, ignored: args.include_ignored, except: args.env_file.as_deref() };
+    let except = args.source.env_file.as_deref();
+    let ask = Ask { folder, history: !args.no_history, ignored: args.include_ignored, except };
     let report = tokio::task::block_in_place(|| leaks::search(&secrets, &ask))?;
     let stacks = if report.from_file { &[][..] } else { &report.stacks };
     audit::record_check(session, stacks, &report.counts(), door);

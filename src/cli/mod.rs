@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod action;
+pub mod add;
 pub mod args;
 pub mod audit;
 pub mod child;

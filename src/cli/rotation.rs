@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use crypto_box::aead::OsRng;
 
 use super::FINDINGS;
-use super::args::{GitHubArgs, SourceArgs};
+use super::args::{GitHubArgs, LedgerArgs, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
 use super::input;
@@ -18,7 +18,6 @@ use crate::flow::rotation::{complete, remind};
 use crate::flow::targets::Asked;
 use crate::flow::{list::Deliveries, rotation, sync};
 use crate::io::files;
-use crate::io::ledger::LedgerPlace;
 use crate::report::calendar;
 use crate::report::findings::FindingsReport;
 use crate::report::rotation_change::{Done, RotationChange};
@@ -102,9 +101,8 @@ pub struct RemindArgs {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
-    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     /// Repository whose issues remind [default: the action's own]
     #[arg(long, value_name = "OWNER/NAME")]
     pub repo: Option<RepositoryName>,
@@ -142,7 +140,8 @@ async fn status(
     let token = session.token_of_esc(&args.inspect.github, &opened, door)?;
     let github = session.github(&args.inspect.github, token)?;
     let asked = Asked::from(&args.inspect.targets);
-    let deliveries = Deliveries { github: &github, asked: &asked, ledger: &args.inspect.ledger, now: session.now };
+    let deliveries =
+        Deliveries { github: &github, asked: &asked, ledger: &args.inspect.ledger.place, now: session.now };
     let groups = args.inspect.targets.groups.iter().cloned().collect();
     let report = rotation::status(definition, stack, &*source, &opened, &groups, &deliveries).await?;
     if let Some(file) = &args.ics {
@@ -220,7 +219,8 @@ async fn end(
     let token = session.token_of_esc(&args.inspect.github, &opened, door)?;
     let github = session.github(&args.inspect.github, token)?;
     let targets = Asked::from(&args.inspect.targets);
-    let deliveries = Deliveries { github: &github, asked: &targets, ledger: &args.inspect.ledger, now: session.now };
+    let deliveries =
+        Deliveries { github: &github, asked: &targets, ledger: &args.inspect.ledger.place, now: session.now };
     let verified = complete::verify(&asked, &subject, &opened.values, &deliveries).await?;
     let (Some(before), true) = (verified.before, verified.problems.is_empty()) else {
         door.report(&FindingsReport {
@@ -256,7 +256,7 @@ async fn reminders(
     let token = session.token_of_esc(&args.github, &opened, door)?;
     let github = session.github(&args.github, token)?;
     let asked = Asked::default();
-    let deliveries = Deliveries { github: &github, asked: &asked, ledger: &args.ledger, now: session.now };
+    let deliveries = Deliveries { github: &github, asked: &asked, ledger: &args.ledger.place, now: session.now };
     let groups = std::collections::BTreeSet::new();
     let status = rotation::status(definition, stack, &*source, &opened, &groups, &deliveries).await?;
     let settings = remind::Settings {

@@ -94,6 +94,7 @@ fn run(cli: Cli, command: String, environment: Environment, mut door: Door) -> u
 pub async fn dispatch(command: Command, session: &Session, door: &mut Door) -> Outcome<u8> {
     match command {
         Command::Access(command) => super::access::run(command, session, door).await,
+        Command::Add(args) => super::add::add(*args, session, door).await,
         Command::Demo => Box::pin(super::demo::demo(session, door)).await,
         Command::Doctor(args) => super::inspect::doctor(args, session, door).await,
         Command::Audit(args) => super::audit::run(args, session, door).await,

@@ -10,7 +10,7 @@ use super::args::{PlanArgs, RunArgs, SyncArgs};
 use super::connect::Session;
 use super::door::Door;
 use super::progress::Progress;
-use crate::base::error::{Failure, FailureKind, Outcome};
+use crate::base::error::{Failure, FailureKind, Outcome, Problem};
 use crate::base::text::counted;
 use crate::flow::apply;
 use crate::flow::context::{Context, Event};
@@ -40,7 +40,7 @@ const LARGEST_PLAN: u64 = 64 << 20;
 pub async fn plan(args: PlanArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
     let run = Run::start(session, door, &args.run, Intent::default()).await?;
     let plan = &run.prepared.plan;
-    let report = SyncReport { command: "plan", plan, outcomes: None, audit_head: None };
+    let report = run.report("plan");
     if let Some(out) = &args.out {
         files::write_private(out, format!("{:#}\n", report.json()).as_bytes())?;
     }
@@ -101,7 +101,7 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
 
 /// What a run is going to do with its plan.
 #[derive(Clone, Copy, Default)]
-struct Intent {
+pub(super) struct Intent {
     create_environments: bool,
     will_write: bool,
 }
@@ -116,24 +116,36 @@ impl Run {
     async fn start(session: &Session, door: &mut Door, args: &RunArgs, intent: Intent) -> Outcome<Self> {
         let definition = session.definition(door)?;
         let stack = session.stack(&definition)?.clone();
-        let mut request = request(args, &definition, session.now);
+        Self::of(&definition, &stack, session, door, args, intent).await
+    }
+
+    /// Opens the source and makes the plan of a stack.
+    pub(super) async fn of(
+        definition: &Definition,
+        stack: &Stack,
+        session: &Session,
+        door: &mut Door,
+        args: &RunArgs,
+        intent: Intent,
+    ) -> Outcome<Self> {
+        let mut request = request(args, definition, session.now);
         request.create_environments = intent.create_environments;
         request.will_write = intent.will_write;
-        if definition.targets.is_empty() && args.targets.github_org.is_none() {
+        if definition.targets.is_empty() && args.targets.stores.github_org.is_none() {
             request.asked.repository = request.asked.repository.or_else(|| session.repository_of_the_action());
         }
         if args.github.github_token_path.is_some() {
             let source = session.source(&args.source, door).await?;
-            let opened = sync::open(&definition, &stack, &*source).await?;
+            let opened = sync::open(definition, stack, &*source).await?;
             let token = session.token_of_esc(&args.github, &opened, door)?;
             let github = session.github(&args.github, token)?;
-            return Self::prepare(github, &definition, &stack, ready(Ok(opened.values)), &request, door).await;
+            return Self::prepare(github, definition, stack, ready(Ok(opened.values)), &request, door).await;
         }
         // Says what is missing before ESC is asked for secrets; then both are asked at once.
         let github = session.github(&args.github, None)?;
         let source = session.source(&args.source, door).await?;
-        let values = async { sync::open(&definition, &stack, &*source).await.map(|opened| opened.values) };
-        Self::prepare(github, &definition, &stack, values, &request, door).await
+        let values = async { sync::open(definition, stack, &*source).await.map(|opened| opened.values) };
+        Self::prepare(github, definition, stack, values, &request, door).await
     }
 
     /// Masks the values as soon as they are there, and makes the plan.
@@ -159,6 +171,15 @@ impl Run {
         Ok(Self { prepared, github })
     }
 
+    /// The plan, not carried out.
+    pub(super) fn report(&self, command: &'static str) -> SyncReport<'_> {
+        SyncReport { command, plan: &self.prepared.plan, outcomes: None, audit_head: None }
+    }
+
+    pub(super) fn warnings(&self) -> &[Problem] {
+        &self.prepared.plan.warnings
+    }
+
     /// Shows the plan, or carries it out and shows what became of it.
     pub(super) async fn finish(
         &self,
@@ -170,7 +191,7 @@ impl Run {
     ) -> Outcome<u8> {
         let plan = &self.prepared.plan;
         if dry_run || sync::refuse(plan).is_err() {
-            door.report(&SyncReport { command, plan, outcomes: None, audit_head: None });
+            door.report(&self.report(command));
             door.problems(&plan.warnings);
             sync::refuse(plan)?;
             return Ok(if exit_code && plan.changes() { DIFFERENCES } else { 0 });
@@ -206,7 +227,7 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
         },
         allow_widening: args.fuses.allow_widening,
         create_environments: false,
-        ledger: args.fuses.ledger.clone(),
+        ledger: args.fuses.ledger.place.clone(),
         will_write: false,
         now,
     }

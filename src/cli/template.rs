@@ -12,7 +12,7 @@ use crate::flow::template;
 use crate::report::init::InitReport;
 
 /// The template's name, beside the definition.
-const TEMPLATE: &str = "env.example";
+pub(super) const TEMPLATE: &str = "env.example";
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum TemplateCommand {

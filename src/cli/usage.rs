@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::FINDINGS;
-use super::args::{GitHubArgs, SourceArgs};
+use super::args::{GitHubArgs, LedgerArgs, SourceArgs};
 use super::audit;
 use super::connect::Session;
 use super::door::Door;
@@ -14,7 +14,6 @@ use crate::base::error::Outcome;
 use crate::base::target::RepositoryName;
 use crate::flow::{sync, usage};
 use crate::io::git::repository::Repository;
-use crate::io::ledger::LedgerPlace;
 
 #[derive(Debug, Clone, Args)]
 pub struct UsageArgs {
@@ -30,9 +29,8 @@ pub struct UsageArgs {
     /// Folder whose repository is read [default: that of the definition]
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::parse_ledger_place)]
-    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
@@ -77,7 +75,7 @@ pub async fn run(args: UsageArgs, session: &Session, door: &mut Door) -> Outcome
         folder,
         opened,
         github: github.as_ref(),
-        ledger: &args.ledger,
+        ledger: &args.ledger.place,
         now: session.now,
     };
     let report = usage::check(&ask).await?;

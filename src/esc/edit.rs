@@ -131,20 +131,51 @@ fn apply_one(text: &str, root: Option<&Node>, edit: &Edit) -> Result<Option<(Str
         Edit::Remove { path } => (path, None),
     };
     let steps = full_steps(path, root, value.is_some())?;
+    put(&page, root, &steps, value.as_ref(), path)
+}
+
+/// Sets or removes what is at `steps` of the document; `path` names it in messages.
+fn put(
+    page: &Page<'_>,
+    root: Option<&Node>,
+    steps: &[Step],
+    value: Option<&Node>,
+    path: &Path,
+) -> Result<Option<(String, Option<Node>)>, EditError> {
     let obstacle = |obstacle| EditError::Obstacle { path: path.clone(), obstacle };
-    let splice = match (&value, root) {
-        (Some(value), root) => Some(page.set(root, &steps, value).map_err(obstacle)?),
-        (None, Some(root)) => page.remove(root, &steps).map_err(obstacle)?,
+    let splice = match (value, root) {
+        (Some(value), root) => Some(page.set(root, steps, value).map_err(obstacle)?),
+        (None, Some(root)) => page.remove(root, steps).map_err(obstacle)?,
         (None, None) => None,
     };
     let Some(splice) = splice else { return Ok(None) };
-    let edited = splice_all(text, vec![splice]);
-    let meant = match &value {
-        Some(value) => set(root, &steps, value),
-        None => root.and_then(|root| without(root, &steps)),
+    let edited = splice_all(page.text, vec![splice]);
+    let meant = match value {
+        Some(value) => set(root, steps, value),
+        None => root.and_then(|root| without(root, steps)),
     };
     let tree = confirm(&edited, meant.as_ref(), &path.to_string())?;
     Ok(Some((edited, tree)))
+}
+
+/// Adds an object to the end of the list under the top-level `key` of any YAML document, such as a definition;
+/// the list is made when there is none.
+///
+/// # Errors
+/// [`EditError`]; nothing is changed then.
+pub fn append(text: &str, key: &str, entries: Vec<(&str, Node)>) -> Result<String, EditError> {
+    let (mark, body) = split_mark(text);
+    let root = yaml::parse(body).map_err(EditError::not_yaml)?;
+    let length = match root.as_ref().and_then(|root| root.get(key)).map(|node| &node.content) {
+        Some(Content::Sequence(items)) => items.len(),
+        _ => 0,
+    };
+    let steps = [Step::Key(key.to_owned()), Step::Index(length)];
+    let entry = Content::Mapping(entries.into_iter().map(|(name, value)| (emit::string(name), value)).collect());
+    let page = Page::new(body, root.as_ref());
+    let path = Path { steps: steps.to_vec() };
+    let edited = put(&page, root.as_ref(), &steps, Some(&emit::node(entry)), &path)?;
+    Ok(edited.map_or_else(|| text.to_owned(), |(edited, _)| format!("{mark}{edited}")))
 }
 
 /// Applies changes that come in the order of the text.

@@ -10,7 +10,7 @@ use super::observe::{Look, SeenScope, look};
 use super::sync::Values;
 use super::targets::{Asked, resolve};
 use crate::base::environment::EscName;
-use crate::base::error::{Failure, FailureKind, Outcome, Place};
+use crate::base::error::{Failure, FailureKind, Outcome, Place, Problem};
 use crate::base::target::EntryKind;
 use crate::io::audit::AuditLog;
 use crate::io::github_access::GitHubAccess;
@@ -21,7 +21,7 @@ use crate::rules::desired::{Candidate, Desired};
 use crate::rules::dotenv::Entry;
 use crate::rules::permissions::{Access, needed};
 use crate::rules::plan::{PlanSource, Reason, Refusal};
-use crate::rules::{audit, naming, placeholder};
+use crate::rules::{audit, naming, placeholder, policy};
 
 /// The one group of a definition that only holds a dotenv file.
 const GROUP: &str = "env-file";
@@ -59,17 +59,64 @@ pub fn bare_definition(file: &str) -> Outcome<(Definition, Stack)> {
     Ok((definition, stack))
 }
 
-/// The values of a dotenv file, ready for a plan. What cannot be a secret of GitHub is a refusal under its name.
+/// Access policies that bind although no definition is asked for names or places.
+#[derive(Debug, Clone, Copy)]
+pub struct Policies<'a> {
+    pub definition: &'a Definition,
+    /// None: a grant of any stack is enough, for nobody says whose values these are.
+    pub stack: Option<&'a str>,
+}
+
+impl Policies<'_> {
+    /// Why `name` may not be written where `asked` says; none when it may, or no group is known to have it.
+    fn denial(&self, name: &str, asked: &Asked) -> Option<String> {
+        let reader = asked.reader()?;
+        let mappings: Vec<_> = self.definition.mappings_to(name).collect();
+        let granted = mappings.iter().any(|mapping| {
+            let group = self.definition.group(&mapping.group);
+            let stacks = group.map(|group| group.environments.as_slice()).unwrap_or_default();
+            stacks.iter().any(|stack| {
+                self.stack.is_none_or(|asked| asked == stack)
+                    && policy::decide_destination(self.definition, &mapping.group, stack, &reader).allowed
+            })
+        });
+        let first = mappings.first().filter(|_| !granted)?;
+        let stack = self.stack.map_or_else(|| "any stack".to_owned(), |stack| format!("stack `{stack}`"));
+        Some(format!("no access policy of `{}` grants group `{}` of {stack} to it", self.definition.file, first.group))
+    }
+
+    /// A warning for names that no mapping has, so that no policy is about them.
+    fn unknown(&self, entries: &[Entry]) -> Option<Problem> {
+        let names: Vec<String> = entries
+            .iter()
+            .filter(|entry| self.definition.mappings_to(&entry.name).next().is_none())
+            .map(|entry| format!("`{}`", entry.name))
+            .collect();
+        (!names.is_empty()).then(|| {
+            let message = format!(
+                "no access policy of `{}` is about {}: no mapping says which group has it",
+                self.definition.file,
+                names.join(", ")
+            );
+            Problem::warning("policy-unknown", message).hint("map such names in the definition, and use `sync`")
+        })
+    }
+}
+
+/// The values of a dotenv file, ready for a plan. What cannot be a secret of GitHub, and what `policies` deny, is a
+/// refusal under its name.
 #[must_use]
-pub fn values(file: &str, entries: &[Entry]) -> Values {
+pub fn values(file: &str, entries: &[Entry], policies: Option<Policies<'_>>, asked: &Asked) -> Values {
     let refusal = |reason, message: String| Err(Refusal { reason, message });
     let candidates = entries.iter().map(|entry| {
-        let value = match naming::check(&entry.name) {
-            Err(error) => refusal(Reason::Name, error.to_string()),
-            Ok(()) if placeholder::is_placeholder_value(&entry.value) => {
+        let denial = policies.and_then(|policies| policies.denial(&entry.name, asked));
+        let value = match (naming::check(&entry.name), denial) {
+            (Err(error), _) => refusal(Reason::Name, error.to_string()),
+            (Ok(()), Some(denial)) => refusal(Reason::Policy, denial),
+            (Ok(()), None) if placeholder::is_placeholder_value(&entry.value) => {
                 refusal(Reason::Missing, "the value is a placeholder".to_owned())
             }
-            Ok(()) => Ok(Arc::new(entry.value.clone())),
+            (Ok(()), None) => Ok(Arc::new(entry.value.clone())),
         };
         Candidate {
             name: naming::fold(&entry.name),
@@ -79,7 +126,8 @@ pub fn values(file: &str, entries: &[Entry]) -> Values {
             value,
         }
     });
-    let desired = Desired { candidates: candidates.collect(), ..Desired::default() };
+    let warnings = policies.and_then(|policies| policies.unknown(entries)).into_iter().collect();
+    let desired = Desired { candidates: candidates.collect(), warnings, ..Desired::default() };
     let source = PlanSource { kind: GROUP, environment: file.to_owned(), revision: None };
     Values { desired, key: None, source }
 }

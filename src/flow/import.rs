@@ -37,6 +37,8 @@ pub struct Settings<'a> {
     /// Make the environment when there is none.
     pub create: bool,
     pub dry_run: bool,
+    /// Refuse to replace a value.
+    pub only_new: bool,
 }
 
 /// Imports `entries` into the environment of `stack`; answers the report and warnings.
@@ -55,14 +57,10 @@ pub async fn import(
     let mut first: Option<BTreeMap<String, Option<SecretValue>>> = None;
     let mut created = false;
     for _ in 0..ATTEMPTS {
+        let mut missing = false;
         let (document, values) = match state_of(source, stack).await {
             Err(failure) if failure.code == "esc-not-found" && settings.create && !created => {
-                created = true;
-                if !settings.dry_run {
-                    // Read what was made: its ETag guards it like any other.
-                    source.create(&stack.esc).await?;
-                    continue;
-                }
+                missing = true;
                 (Document { text: String::new(), etag: None, revision: None }, empty())
             }
             Err(failure) if failure.code == "esc-not-found" && !settings.create => {
@@ -88,6 +86,15 @@ pub async fn import(
             Some(before) => unchanged_since(&plan, before, &now)?,
         }
         let warnings = accepted(&plan)?;
+        if settings.only_new {
+            refuse_changes(&plan)?;
+        }
+        if missing && !settings.dry_run {
+            // Read what was made: its ETag guards it like any other.
+            source.create(&stack.esc).await?;
+            created = true;
+            continue;
+        }
         let key = missing_key(definition, &values)?;
         let edits = edits(&plan, key.as_ref());
         let mut report = ImportReport {
@@ -154,6 +161,17 @@ fn accepted(plan: &ImportPlan) -> Outcome<Vec<Problem>> {
     let count = plan.steps.iter().filter(|step| step.state.is_refused()).count().max(errors.len());
     let message = format!("{count} of {} names cannot be imported; nothing was written", plan.steps.len());
     Err(Failure::refused("import-refused", message).problems(errors))
+}
+
+/// Refuses a plan that replaces values.
+fn refuse_changes(plan: &ImportPlan) -> Outcome<()> {
+    let changed = plan.steps.iter().filter(|step| step.state == State::Changed);
+    let names: Vec<String> = changed.map(|step| format!("`{}`", step.name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let message = format!("ESC has another value of {} already; nothing was written", names.join(", "));
+    Err(Failure::refused("import-not-new", message).hint("`import-env` or `rotation start` replaces a value"))
 }
 
 /// What ESC holds now for each property of the plan.

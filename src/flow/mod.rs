@@ -1,6 +1,7 @@
 //! Floor 4: one file per command noun; orchestrates, prints nothing.
 
 pub mod access;
+pub mod add;
 pub mod apply;
 pub mod audit;
 pub mod context;

@@ -17,12 +17,12 @@ use crate::base::target::EntryKind;
 use crate::esc::path::{Path, lookup};
 use crate::esc::value::Value;
 use crate::io::ledger::LedgerPlace;
-use crate::io::source::{Opened, Source, Version};
+use crate::io::source::{Opened, Source, SourceKind, Version};
 use crate::rules::cost;
 use crate::rules::definition::{Definition, Environment};
 use crate::rules::desired::{self, Desired};
 use crate::rules::digest::{Fingerprints, StoredStep, digest, moved};
-use crate::rules::plan::{Action, Plan, PlanSource, Prune, Settings, Target};
+use crate::rules::plan::{Action, Plan, PlanSource, Prune, Reason, Settings, Target};
 use crate::rules::precedence::{self, Occupied};
 use crate::rules::steps::blow_the_delete_fuse;
 
@@ -138,9 +138,28 @@ pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Sou
             None => problem,
         }
     }));
-    let key = fingerprint_key(&values, &definition.sync.fingerprint_key, &mut desired.warnings);
-    let source = PlanSource { kind: source.kind().word(), environment: stack.esc.to_string(), revision };
+    let key = match source.kind() {
+        SourceKind::EnvFile => {
+            name_the_file(&mut desired, &source.origin(&stack.esc));
+            None
+        }
+        _ => fingerprint_key(&values, &definition.sync.fingerprint_key, &mut desired.warnings),
+    };
+    let source = PlanSource { kind: source.kind().word(), environment: source.origin(&stack.esc), revision };
     Ok(OpenedStack { values: Values { desired, key, source }, root: values })
+}
+
+/// A dotenv file has no properties to look at and no key: what is said of both is said of the file.
+fn name_the_file(desired: &mut Desired, file: &str) {
+    for candidate in &mut desired.candidates {
+        if let Err(refusal) = &mut candidate.value
+            && refusal.reason == Reason::Missing
+        {
+            refusal.message = format!("`{file}` does not have it");
+        }
+    }
+    let message = "no ledger is kept, and every secret is written each time: a dotenv file holds no key for it";
+    desired.warnings.push(Problem::warning("fingerprint-key-missing", message));
 }
 
 fn fingerprint_key(values: &Value, path: &str, warnings: &mut Vec<Problem>) -> Option<FingerprintKey> {

@@ -21,6 +21,24 @@ pub struct Asked {
     pub shard: Option<(u64, u64)>,
 }
 
+impl Asked {
+    /// Who would read what is written to the place that is named; none when none is.
+    #[must_use]
+    pub fn reader(&self) -> Option<Destination> {
+        match (&self.repository, &self.organization) {
+            (Some(repository), _) => {
+                Some(Destination::Repository { repository: repository.clone(), environment: None })
+            }
+            (None, Some(organization)) => Some(Destination::Organization {
+                organization: organization.clone(),
+                visibility: self.visibility?,
+                selected_repositories: self.selected_repositories.clone(),
+            }),
+            (None, None) => None,
+        }
+    }
+}
+
 /// One store of a run, with what the definition says of it.
 #[derive(Debug, Clone)]
 pub struct Delivery {

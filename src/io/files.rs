@@ -72,10 +72,41 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Outcome<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
-    let failed = |error: &std::io::Error| cannot("write", path, error);
-    let temporary = temporary_beside(path, bytes, mode).map_err(|error| failed(&error))?;
-    temporary.persist(path).map_err(|error| failed(&error.error))?;
-    flush_folder(path).map_err(|error| failed(&error))
+    stage(path, bytes, mode)?.commit()
+}
+
+/// Puts the new content of a file that others may read on the disk, beside it; [`Staged::commit`] gives it the
+/// file's name. What can fail has failed before.
+///
+/// # Errors
+/// `file-unwritable` (kind usage).
+pub fn stage_public(path: &Path, bytes: &[u8]) -> Outcome<Staged> {
+    stage(path, bytes, 0o666)
+}
+
+fn stage(path: &Path, bytes: &[u8], mode: u32) -> Outcome<Staged> {
+    let temporary = temporary_beside(path, bytes, mode).map_err(|error| cannot("write", path, &error))?;
+    Ok(Staged { path: path.to_owned(), temporary })
+}
+
+/// The new content of a file, not yet under its name; goes when it is dropped.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    temporary: tempfile::NamedTempFile,
+}
+
+impl Staged {
+    /// Replaces or makes the file, in one step.
+    ///
+    /// # Errors
+    /// `file-unwritable` (kind usage); the old content is then still there.
+    pub fn commit(self) -> Outcome<()> {
+        let Self { path, temporary } = self;
+        let failed = |error: &std::io::Error| cannot("write", &path, error);
+        temporary.persist(&path).map_err(|error| failed(&error.error))?;
+        flush_folder(&path).map_err(|error| failed(&error))
+    }
 }
 
 /// Makes a file; never touches one that is there.

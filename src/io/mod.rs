@@ -4,6 +4,7 @@ pub mod age_keys;
 pub mod archive;
 pub mod audit;
 pub mod child;
+pub mod env_file;
 pub mod esc_cloud;
 pub mod esc_local;
 pub mod files;

@@ -83,6 +83,11 @@ pub enum Version {
 pub trait Source: Send + Sync {
     fn kind(&self) -> SourceKind;
 
+    /// Where reports say that the values of an environment come from.
+    fn origin(&self, name: &EscName) -> String {
+        name.to_string()
+    }
+
     /// Evaluates the environment with its secrets in clear.
     async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened>;
 

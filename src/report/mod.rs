@@ -1,6 +1,7 @@
 //! Floor 2: results as bytes, on a given writer. No type here can hold a secret value.
 
 pub mod access;
+pub mod add;
 pub mod audit;
 pub mod calendar;
 pub mod doctor;

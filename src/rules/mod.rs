@@ -1,5 +1,6 @@
 //! Floor 1: decisions. Pure functions; `now` is a parameter.
 
+pub mod add;
 pub mod audit;
 pub mod audit_chain;
 pub mod audit_esc;
@@ -13,6 +14,7 @@ pub mod delivery;
 pub mod desired;
 pub mod digest;
 pub mod dotenv;
+pub mod env_file;
 pub mod forms;
 pub mod import;
 pub mod init;

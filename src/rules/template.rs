@@ -40,7 +40,7 @@ pub fn render(definition: &Definition) -> String {
             if !about.is_empty() {
                 comment(&about, &mut line);
             }
-            line(&format!("{}={}", mapping.target_name, placeholder_of(mapping)));
+            line(&format!("{}={}", mapping.target_name, placeholder_of(&mapping.target_name)));
         }
         if open {
             line("# No names are listed: every value of this group is delivered.");
@@ -50,8 +50,51 @@ pub fn render(definition: &Definition) -> String {
 }
 
 /// `your_openai_api_key_here`, as the guide writes it.
-fn placeholder_of(mapping: &Mapping) -> String {
-    format!("your_{}_here", mapping.target_name.to_ascii_lowercase())
+fn placeholder_of(target_name: &str) -> String {
+    format!("your_{}_here", target_name.to_ascii_lowercase())
+}
+
+/// A template with one name more: at the end of the block under its group's heading, else at the end. None when
+/// it has the name already. Everything else stays as it is.
+#[must_use]
+pub fn with_name(text: &str, name: &str, description: &str, group: &str) -> Option<String> {
+    let is_name = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        line.split_once('=').is_some_and(|(key, _)| naming::fold(key.trim()) == naming::fold(name))
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.iter().any(|line| is_name(line)) {
+        return None;
+    }
+    let mut added = Vec::new();
+    comment(description, &mut |part: &str| added.push(part.to_owned()));
+    added.push(format!("{name}={}", placeholder_of(name)));
+    let is_heading = |line: &&str| {
+        let title = line.strip_prefix('#').map(|title| title.split_once(':').map_or(title, |(title, _)| title));
+        title.is_some_and(|title| letters(title) == letters(group))
+    };
+    let at = match lines.iter().position(|line| is_heading(&line)) {
+        Some(heading) => {
+            let block = lines.iter().skip(heading).take_while(|line| !line.trim().is_empty());
+            heading + block.count()
+        }
+        None => {
+            let heading = [format!("# {group}")].into_iter();
+            let blank = (!text.trim().is_empty()).then(String::new);
+            added = blank.into_iter().chain(heading).chain(added).collect();
+            lines.len()
+        }
+    };
+    let (before, after) = lines.split_at(at);
+    let line_break = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let all = before.iter().copied().chain(added.iter().map(String::as_str)).chain(after.iter().copied());
+    Some(all.map(|line| format!("{line}{line_break}")).collect())
+}
+
+/// The letters and digits of a heading, so that `# API Keys` is that of `api-keys`.
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn comment(text: &str, line: &mut impl FnMut(&str)) {
@@ -96,7 +139,7 @@ pub fn check(definition: &Definition, file: &str, bytes: &[u8]) -> Vec<Problem> 
     for (folded, mapping) in named {
         if !present.contains(&folded) {
             let message = format!("`{}` of group `{}` is missing", mapping.target_name, mapping.group);
-            let hint = format!("add the line `{}={}`", mapping.target_name, placeholder_of(mapping));
+            let hint = format!("add the line `{}={}`", mapping.target_name, placeholder_of(&mapping.target_name));
             problems.push(Problem::error("template-missing", message).at(at(1)).hint(hint));
         }
     }
@@ -176,6 +219,26 @@ LOG_LEVEL=your_log_level_here
         let expected = [("template-missing", 1), ("template-extra", 2), ("template-extra", 3), ("template-value", 3)];
         assert_eq!(found, expected);
         assert!(!format!("{problems:?}").contains("sk-live"));
+    }
+
+    #[test]
+    fn a_name_is_put_under_its_groups_heading_and_nothing_else_changes() {
+        let guide = "# API Keys\nOPENAI_API_KEY=your_openai_api_key_here\n\n# Database Credentials\nREDIS=x # y\n";
+        assert_eq!(
+            with_name(guide, "NEW_API_KEY", "Of a new service", "api-keys").unwrap(),
+            "# API Keys\nOPENAI_API_KEY=your_openai_api_key_here\n# Of a new service\nNEW_API_KEY=your_new_api_key_here\n\n\
+             # Database Credentials\nREDIS=x # y\n"
+        );
+        let elsewhere = with_name(guide, "TOKEN", "", "security-tokens").unwrap();
+        assert_eq!(elsewhere, format!("{guide}\n# security-tokens\nTOKEN=your_token_here\n"));
+        assert_eq!(with_name("A=1\r\n", "B", "", "g").unwrap(), "A=1\r\n\r\n# g\r\nB=your_b_here\r\n");
+        assert_eq!(with_name("", "B", "", "g").unwrap(), "# g\nB=your_b_here\n");
+        for there in ["export  TOKEN=1\n", "token = x\n"] {
+            assert_eq!(with_name(there, "TOKEN", "", "g"), None, "{there}");
+        }
+        let rendered = render(&definition(TWO_GROUPS));
+        let added = with_name(&rendered, "X_KEY", "", "keys").unwrap();
+        assert!(added.contains("LOG_LEVEL=your_log_level_here\nX_KEY=your_x_key_here\n\n# other\n"), "{added}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::super::args::{GitHubArgs, SourceArgs, TargetArgs};
+use super::super::args::{GitHubArgs, LedgerArgs, SourceArgs, TargetArgs};
 use super::super::connect::Session;
 use super::super::door::Door;
 use super::backup::OpenerArgs;
@@ -27,7 +27,6 @@ use crate::io::age_keys::Identities;
 use crate::io::archive::{self, BackupSource, Openers};
 use crate::io::esc_local::{EscLocal, Settings as StoreSettings};
 use crate::io::files::{self, TemporaryFolder};
-use crate::io::ledger::LedgerPlace;
 use crate::io::source::{Source, Version};
 use crate::report::doctor::Verdict as Answer;
 use crate::report::emergency::drill::{DrillReport, DrillStep, Verdict};
@@ -43,9 +42,8 @@ pub struct DrillArgs {
     /// End with 10 when a step failed
     #[arg(long)]
     pub exit_code: bool,
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::super::parse_ledger_place)]
-    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     #[command(flatten)]
     pub openers: OpenerArgs,
     #[command(flatten)]
@@ -310,7 +308,7 @@ impl Drill<'_> {
             definition: self.definition,
             stack: self.stack,
             asked: &asked,
-            ledger: &self.args.ledger,
+            ledger: &self.args.ledger.place,
             key_id: opened.values.key.as_ref().map(FingerprintKey::id),
             now: self.session.now,
         };
@@ -322,7 +320,7 @@ impl Drill<'_> {
         };
         steps.add("GitHub", began, came);
 
-        let careful = Request::careful(asked, self.args.ledger.clone(), self.session.now);
+        let careful = Request::careful(asked, self.args.ledger.place.clone(), self.session.now);
         let request = Request { will_write: false, ..careful };
         let context = Context { github: &github, tell: &|_| {}, audit: None };
         let from_backup = sync::open(self.definition, self.stack, &BackupSource::new(backup)).await?;

@@ -6,7 +6,7 @@ use clap::Args;
 use crypto_box::aead::OsRng;
 use jiff::Timestamp;
 
-use super::super::args::{GitHubArgs, SourceArgs, TargetArgs};
+use super::super::args::{GitHubArgs, LedgerArgs, SourceArgs, TargetArgs};
 use super::super::connect::Session;
 use super::super::door::Door;
 use super::super::{input, run as entry, sync as sync_command};
@@ -21,7 +21,6 @@ use crate::flow::sync::{self, Request};
 use crate::flow::targets::Asked;
 use crate::io::files;
 use crate::io::github_access::GitHubAccess;
-use crate::io::ledger::LedgerPlace;
 use crate::io::source::Source;
 use crate::report::Report;
 use crate::report::emergency::incident::{Action, Incident, Outcome as Became};
@@ -38,9 +37,8 @@ pub struct RespondArgs {
     /// Show what is known and what would be done; change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Where the ledger lies: `variable`, `none`, or `file:DIR`
-    #[arg(long, value_name = "PLACE", default_value = "variable", value_parser = super::super::parse_ledger_place)]
-    pub ledger: LedgerPlace,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
     /// File of the incident record [default: incident-NAME-DATE.md]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -72,8 +70,12 @@ pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session,
         || asked.organization.is_some()
         || definition.targets.iter().any(|target| target.stacks.contains(&stack.name));
     let github = if somewhere { Some(session.github(&args.github, token)?) } else { None };
-    let deliveries =
-        github.as_ref().map(|github| Deliveries { github, asked: &asked, ledger: &args.ledger, now: session.now });
+    let deliveries = github.as_ref().map(|github| Deliveries {
+        github,
+        asked: &asked,
+        ledger: &args.ledger.place,
+        now: session.now,
+    });
     let scene = Scene {
         definition: &definition,
         stack: &stack,
@@ -235,7 +237,7 @@ impl Response<'_> {
         let Some(github) = self.github else { return Ok(None) };
         let opened = sync::open(self.definition, self.stack, self.source).await?;
         let mut context = Context { github, tell: &|_| {}, audit: None };
-        let request = Request::careful(self.asked.clone(), self.args.ledger.clone(), self.session.now);
+        let request = Request::careful(self.asked.clone(), self.args.ledger.place.clone(), self.session.now);
         let name = &self.subject.name;
         let prepared =
             respond::prepare_delivery(&context, self.definition, self.stack, opened.values, &request, name).await?;
