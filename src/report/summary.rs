@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::findings;
 use super::markdown_text;
-use crate::base::error::Problem;
+use crate::base::error::{Problem, Severity};
 
 /// GitHub drops a whole step summary above this many bytes (github-api.md §5.2).
 pub const LIMIT: usize = 1_048_576;
@@ -34,6 +34,7 @@ pub fn page(problems: &[Problem], sections: &[Section]) -> String {
     if problems.is_empty() {
         return reports;
     }
+    let has_error = problems.iter().any(|problem| problem.severity == Severity::Error);
     let mut worst_first: Vec<&Problem> = problems.iter().collect();
     worst_first.sort_by_key(|problem| problem.severity);
     let mut table = Vec::new();
@@ -41,7 +42,7 @@ pub fn page(problems: &[Problem], sections: &[Section]) -> String {
     let _ = findings::table(worst_first, &mut table);
     let title = findings::count(problems);
     let problems = cut(&format!("## Problems: {title}\n\n{}\n", String::from_utf8_lossy(&table)), PROBLEMS_LIMIT);
-    if title.contains("error") { problems + &reports } else { reports + &problems }
+    if has_error { problems + &reports } else { reports + &problems }
 }
 
 /// Markdown of at most `limit` bytes, cut at a line's end and after the last part that is whole.
