@@ -87,7 +87,7 @@ fn cell(text: &str) -> String {
 fn line(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     // Every second part stands between backticks, unless one has no partner.
-    if parts.len() % 2 == 0 || parts.iter().skip(1).step_by(2).any(|quoted| quoted.trim().is_empty()) {
+    if parts.len().is_multiple_of(2) || parts.iter().skip(1).step_by(2).any(|quoted| quoted.trim().is_empty()) {
         return super::markdown_text(text);
     }
     let part = |(index, part): (usize, &&str)| match index % 2 {
