@@ -26,12 +26,14 @@ printf 'FIRST=1\nSECOND="two words"\n' | gh secret set -f - -R $repository
 check 'gh: a dotenv file' "$(state github repositories $repository secrets actions SECOND value)" 'two words'
 gh secret delete GH_SECRET -R $repository
 check 'gh: deletes' "$(gh secret list -R $repository | grep -c GH_SECRET)" 0
-if gh variable --help >/dev/null 2>&1; then
-  gh variable set GH_VARIABLE --body v1 -R $repository
-  gh variable set GH_VARIABLE --body v2 -R $repository
-  check 'gh: a variable is set again' "$(state github repositories $repository variables actions GH_VARIABLE value)" v2
-  check 'gh: lists variables' "$(gh variable list -R $repository | grep -c GH_VARIABLE)" 1
-fi
+gh variable set GH_VARIABLE --body v1 -R $repository
+gh variable set GH_VARIABLE --body v2 -R $repository
+check 'gh: a variable is set again' \
+  "$(state github repositories $repository variables actions GH_VARIABLE value)" v2
+check 'gh: lists variables, our ledger among them' \
+  "$(gh variable list -R $repository | cut -f1 | grep -cE '^(GH_VARIABLE|SOPHIA_SECRETS_SYNC_LEDGER)$')" 2
+check 'gh: reads the ledger as it is stored' "$(gh variable get SOPHIA_SECRETS_SYNC_LEDGER -R $repository)" \
+  "$(state github repositories $repository variables actions SOPHIA_SECRETS_SYNC_LEDGER value)"
 check 'gh: a wrong token is refused' \
   "$(GH_TOKEN=wrong gh secret list -R $repository 2>&1 | grep -c 'HTTP 401')" 1
 exit "$failed"

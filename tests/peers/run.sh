@@ -30,9 +30,12 @@ if [[ $here/esc/go.mod -nt $tools/esc ]]; then
   (cd "$here/esc" && go build -buildvcs=false -o "$tools/esc" github.com/pulumi/esc/cmd/esc)
   touch "$tools/esc"
 fi
-# `gh` is no Go module that a proxy serves; Debian packs it.
-if ! command -v gh >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-  { apt-get -qq update && apt-get -qq install -y --no-install-recommends gh; } >"$work/apt.log" 2>&1 || cat "$work/apt.log"
+# GitHub's own, built away from here: `go` completes gh/go.mod with all that it needs, of which gh/go.sum has the sums.
+if [[ $here/gh/go.mod -nt $tools/bin/gh ]]; then
+  mkdir -p "$tools/gh"
+  cp "$here/gh/go.mod" "$here/gh/go.sum" "$tools/gh/"
+  (cd "$tools/gh" && go build -mod=mod -buildvcs=false -o "$tools/bin/gh" github.com/cli/cli/v2/cmd/gh)
+  touch "$tools/bin/gh"
 fi
 
 # start ARGUMENT...: a sandbox, and its addresses in the environment. The key exists in tests only.
@@ -56,6 +59,7 @@ export GITHUB_SOCKET=$work/github.sock GH_CONFIG_DIR=$work/gh HOME=$work
 python3 - <<'PY'
 import json, os, urllib.request
 text = """values:
+  sophia: { fingerprintKey: { fn::secret: the fingerprint key of the peers } }
   api-keys: { OPENAI_API_KEY: { fn::secret: one } }
   database-credentials: { DATABASE_URL: { fn::secret: "postgres://u:p@h/$db" } }
 """
@@ -87,7 +91,7 @@ peer() {
 peer pygithub env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pygithub.py"
 peer pulumi-esc-sdk env PYTHONPATH="$here" "$tools/venv/bin/python3" "$here/pulumi_sdk.py"
 peer octokit node "$tools/octokit/octokit.mjs"
-peer gh bash "$here/gh.sh"
+peer gh env PATH="$tools/bin:$PATH" bash "$here/gh.sh"
 peer esc bash "$here/esc.sh" "$tools/esc"
 # The same with environments in an embedded store, which is there afterwards.
 start --store "$work/store"
