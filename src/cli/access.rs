@@ -15,7 +15,7 @@ pub enum AccessCommand {
     /// Tell whether someone may get a group of a stack; ends with 3 when not
     Can(CanArgs),
     /// Look for access that is missing, unused or dangerous
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Show who gains and loses what between two git revisions of the definition
     Diff(DiffArgs),
     /// Show who may get which group of which stack

@@ -74,7 +74,7 @@ pub fn with_name(text: &str, name: &str, description: &str, group: &str) -> Opti
         let title = line.strip_prefix('#').map(|title| title.split_once(':').map_or(title, |(title, _)| title));
         title.is_some_and(|title| letters(title) == letters(group))
     };
-    let at = match lines.iter().position(|line| is_heading(&line)) {
+    let at = match lines.iter().position(is_heading) {
         Some(heading) => {
             let block = lines.iter().skip(heading).take_while(|line| !line.trim().is_empty());
             heading + block.count()
