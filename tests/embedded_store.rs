@@ -389,9 +389,7 @@ async fn files_are_for_their_owner_only() {
 
 /// Pulumi Cloud on loopback, keeping environments in the store.
 async fn served(world: &World) -> (Running, Http) {
-    let mut options = Options::new(support::clock);
-    options.store = Some(world.store());
-    let running = sandbox::start(options).await.unwrap();
+    let running = sandbox::start(Options::new(support::clock).keep_in(world.store())).await.unwrap();
     let http = Http::new(&running);
     (running, http)
 }
@@ -456,14 +454,57 @@ async fn what_clients_of_a_service_write_rests_in_the_store_and_outlives_it() {
 }
 
 #[tokio::test]
+async fn nobody_gets_at_a_served_store_without_the_token_of_this_start() {
+    use http::Method;
+    let world = World::new();
+    world.store().create(&name("o/p/e")).await.unwrap();
+    edit(&world.store(), &name("o/p/e"), &[secret("s", "marker")]).await.unwrap();
+    let before = world.text("o/p/e.yaml");
+    let (running, http) = served(&world).await;
+    let (again, _) = served(&world).await;
+    assert!(running.pulumi_token.len() == 44 && running.pulumi_token != again.pulumi_token);
+    let path = "/api/esc/environments/o/p/e/decrypt";
+    assert_eq!(http.pulumi(Method::GET, path, "pul-sandbox", None).await.status, 401);
+    assert!(http.pulumi(Method::GET, path, "", None).await.text.contains("marker"));
+
+    let own = format!("token {}", running.pulumi_token);
+    let state = format!("{}/_sandbox/state", running.github_url);
+    let overwrite = json!({"esc": {"environments": {"o/p/e": "values: {}"}, "tokens": {"pul-mine": {}}}}).to_string();
+    for url in
+        [&state, &state.replace("/_sandbox", "/api/v3/%5Fsandbox"), &format!("{}/_sandbox/state", running.pulumi_url)]
+    {
+        for token in ["", "token pul-sandbox", "Bearer ghp_sandbox"] {
+            let shown = http.send(Method::GET, url, token, None, &[]).await.unwrap();
+            assert!(shown.status == 401 && !shown.text.contains("marker"), "{url} {token}: {}", shown.text);
+            let written = http.send(Method::PATCH, url, token, Some(overwrite.clone()), &[]).await.unwrap();
+            assert_eq!(written.status, 401, "{url} {token}");
+        }
+        assert!(http.send(Method::GET, url, &own, None, &[]).await.unwrap().text.contains("marker"));
+    }
+    // No job's token, which would be good for everything, and no id token for it.
+    let exchange = format!("{}/api/oauth/token", running.pulumi_url);
+    assert_eq!(http.send(Method::POST, &exchange, "", Some("{}".into()), &[]).await.unwrap().status, 401);
+    let bearer = format!("Bearer {}", running.id_token_request_token);
+    assert_eq!(http.send(Method::GET, &running.id_token_url, &bearer, None, &[]).await.unwrap().status, 401);
+    // A web page whose host name was made to point here.
+    let port = running.github_url.rsplit_once(':').unwrap().1;
+    for (host, status) in
+        [(format!("attacker.example:{port}"), 421), ("127.0.0.1".into(), 421), (format!("localhost:{port}"), 200)]
+    {
+        let answer = http.send(Method::GET, &state, &own, None, &[("host", &host)]).await.unwrap();
+        assert_eq!(answer.status, status, "{host}");
+    }
+    assert_eq!(world.text("o/p/e.yaml"), before);
+}
+
+#[tokio::test]
 async fn a_service_tells_what_the_store_cannot_open() {
     use http::Method;
     let world = World::new();
     world.store().create(&name("o/p/e")).await.unwrap();
     edit(&world.store(), &name("o/p/e"), &[secret("s", "marker")]).await.unwrap();
-    let mut options = Options::new(support::clock);
-    options.store = Some(store(world.folder.path(), Identities::generate().0));
-    let running = sandbox::start(options).await.unwrap();
+    let stranger = store(world.folder.path(), Identities::generate().0);
+    let running = sandbox::start(Options::new(support::clock).keep_in(stranger)).await.unwrap();
     let http = Http::new(&running);
     let path = "/api/esc/environments/o/p/e";
     assert_eq!(http.pulumi(Method::GET, path, "", None).await.status, 200);

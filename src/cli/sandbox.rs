@@ -57,18 +57,15 @@ pub async fn start(args: &SandboxArgs, session: &Session) -> Outcome<sandbox::Ru
                 .hint("make a key with `age-keygen`, then set SOPHIA_AGE_KEY or give --age-identity FILE"));
         }
         let providers = Providers::default().tolerant();
-        options.store = Some(session.store_in(folder, args.age_identity.as_deref(), &[], providers)?);
+        options = options.keep_in(session.store_in(folder, args.age_identity.as_deref(), &[], providers)?);
         // Whoever runs it signs the revisions.
         let account = EscTokenSeed { login: Some(session.author()), ..EscTokenSeed::default() };
         seed.esc.tokens.insert(options.pulumi_token.clone(), Some(account));
     }
-    let options = Options {
-        github_port: args.github_port,
-        github_socket: args.github_socket.clone(),
-        pulumi_port: args.pulumi_port,
-        seed,
-        ..options
-    };
+    options.github_port = args.github_port;
+    options.github_socket.clone_from(&args.github_socket);
+    options.pulumi_port = args.pulumi_port;
+    options.seed = seed;
     sandbox::start(options).await.map_err(|error| {
         Failure::unexpected("sandbox-start", "the sandbox could not start")
             .cause(error)
@@ -92,12 +89,18 @@ pub async fn serve(args: SandboxArgs, session: &Session, door: &mut Door) -> Out
     for (name, value) in pairs {
         door.data(format!("export {name}={value}\n").as_bytes());
     }
-    door.note(&format!("\nWhat GitHub and Pulumi hold, in clear: {}/_sandbox/state", running.github_url));
-    door.note(&format!("Every request so far:                  {}/_sandbox/requests", running.github_url));
-    door.note(&match &args.store {
-        None => "Ctrl-C stops it and forgets everything.".to_owned(),
-        Some(folder) => format!("Ctrl-C stops it; the environments stay in {}.", folder.display()),
-    });
+    match &args.store {
+        None => {
+            door.note(&format!("\nWhat GitHub and Pulumi hold, in clear: {}/_sandbox/state", running.github_url));
+            door.note(&format!("Every request so far:                  {}/_sandbox/requests", running.github_url));
+            door.note("Ctrl-C stops it and forgets everything.");
+        }
+        Some(folder) => {
+            let folder = folder.display();
+            door.note(&format!("\nPULUMI_ACCESS_TOKEN opens the secrets in {folder}; it ends with this process."));
+            door.note(&format!("Ctrl-C stops it; the environments stay in {folder}."));
+        }
+    }
     let stopped = tokio::signal::ctrl_c().await;
     running.shutdown();
     stopped.map(|()| 0).map_err(|error| {

@@ -1,4 +1,5 @@
-//! `/_sandbox/…`: what the outside of the world looks like to a test. Not logged, not delayed, no token.
+//! `/_sandbox/…`: what the outside of the world looks like to a test. Not logged, not delayed; no token, except
+//! where a store is served (see [`super::guard`]).
 
 use std::time::Duration;
 

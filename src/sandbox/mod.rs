@@ -27,6 +27,7 @@ mod github_runs;
 mod github_search;
 mod github_state;
 mod github_store;
+mod guard;
 mod listener;
 mod request_log;
 mod response;

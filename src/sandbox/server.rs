@@ -21,6 +21,7 @@ use super::exchange::Call;
 use super::faults::{Cut, Effect, Faults};
 use super::github::Github;
 use super::github_access::secondary_limit;
+use super::guard::{self, Guard};
 use super::listener::{Connection, LoopbackListener};
 use super::request_log::{Request, RequestLog};
 use super::response::{plain, respond};
@@ -44,8 +45,7 @@ pub struct Options {
     pub github_token: String,
     pub pulumi_token: String,
     pub seed: Seed,
-    /// Where Pulumi Cloud keeps environments; in memory without it.
-    pub store: Option<EscLocal>,
+    store: Option<EscLocal>,
     /// Added to every answer.
     pub latency: Duration,
 }
@@ -64,6 +64,13 @@ impl Options {
             store: None,
             latency: Duration::ZERO,
         }
+    }
+
+    /// Pulumi Cloud keeps environments in `store`, not in memory. Its secrets are real ones, so the token for them is
+    /// made anew, and nothing shows or changes them without it.
+    #[must_use]
+    pub fn keep_in(self, store: EscLocal) -> Self {
+        Self { store: Some(store), pulumi_token: guard::new_token(), ..self }
     }
 }
 
@@ -90,6 +97,8 @@ impl World {
 
 struct Shared {
     world: Mutex<World>,
+    /// Where a store is served.
+    guard: Option<Guard>,
     clock: Clock,
     arrived: watch::Sender<usize>,
 }
@@ -207,6 +216,7 @@ pub async fn start(options: Options) -> io::Result<Running> {
     let mut seed = options.seed;
     seed.github.tokens.entry(options.github_token.clone()).or_insert(Some(TokenSeed::default()));
     seed.esc.tokens.entry(options.pulumi_token.clone()).or_insert(Some(EscTokenSeed::default()));
+    let guard = options.store.is_some().then(|| Guard::new(&options.pulumi_token));
     let mut world = World {
         github: Github::default(),
         esc: Esc::new(ID_TOKEN_REQUEST_TOKEN, options.store),
@@ -217,7 +227,7 @@ pub async fn start(options: Options) -> io::Result<Running> {
     };
     let wrong = |problem: String| io::Error::new(io::ErrorKind::InvalidInput, problem);
     world.apply(&seed, (options.clock)()).map_err(wrong)?;
-    let shared = Arc::new(Shared { world: Mutex::new(world), clock: options.clock, arrived });
+    let shared = Arc::new(Shared { world: Mutex::new(world), guard, clock: options.clock, arrived });
     let github_url = serve("github", options.github_port, &shared, &stop).await?;
     if let Some(path) = &options.github_socket {
         serve_socket(path, &shared, &stop)?;
@@ -244,16 +254,18 @@ async fn serve(
     stop: &watch::Sender<bool>,
 ) -> io::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let serving = axum::serve(LoopbackListener(listener), service_of(service, shared));
+    let address = listener.local_addr()?;
+    let url = format!("http://{address}");
+    let serving = axum::serve(LoopbackListener(listener), service_of(service, Some(address.port()), shared));
     spawn(serving.into_future(), stop);
     Ok(url)
 }
 
 type Service = axum::extract::connect_info::IntoMakeServiceWithConnectInfo<Router, Connection>;
 
-fn service_of(service: &'static str, shared: &Arc<Shared>) -> Service {
-    let router = Router::new().fallback(answer).with_state((service, Arc::clone(shared)));
+/// `port` is none on a Unix socket.
+fn service_of(service: &'static str, port: Option<u16>, shared: &Arc<Shared>) -> Service {
+    let router = Router::new().fallback(answer).with_state((service, port, Arc::clone(shared)));
     router.into_make_service_with_connect_info::<Connection>()
 }
 
@@ -271,7 +283,7 @@ fn spawn(serving: impl Future<Output = io::Result<()>> + Send + 'static, stop: &
 #[cfg(unix)]
 fn serve_socket(path: &std::path::Path, shared: &Arc<Shared>, stop: &watch::Sender<bool>) -> io::Result<()> {
     let listener = super::listener::SocketListener(tokio::net::UnixListener::bind(path)?);
-    spawn(axum::serve(listener, service_of("github", shared)).into_future(), stop);
+    spawn(axum::serve(listener, service_of("github", None, shared)).into_future(), stop);
     Ok(())
 }
 
@@ -282,7 +294,7 @@ fn serve_socket(_: &std::path::Path, _: &Arc<Shared>, _: &watch::Sender<bool>) -
 
 /// The way of one request.
 async fn answer(
-    State((service, shared)): State<(&'static str, Arc<Shared>)>,
+    State((service, port, shared)): State<(&'static str, Option<u16>, Arc<Shared>)>,
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: HttpRequest,
 ) -> Response {
@@ -314,6 +326,9 @@ async fn answer(
         base,
         now: Timestamp::UNIX_EPOCH,
     };
+    if let Some(refusal) = shared.guard.as_ref().and_then(|guard| guard.refusal(&call, port)) {
+        return respond(refusal, None);
+    }
     if call.segments.first().is_some_and(|first| first == "_sandbox") {
         let mut world = shared.world();
         call.now = shared.now(&world);

@@ -14,7 +14,10 @@ check() {
 state() {
   python3 - "$@" <<'PY'
 import json, os, sys, urllib.request
-value = json.load(urllib.request.urlopen(os.environ["GITHUB_API_URL"] + "/_sandbox/state"))
+url = os.environ["GITHUB_API_URL"] + "/_sandbox/state"
+# Where a store is served, the state takes the token.
+request = urllib.request.Request(url, headers={"authorization": "token " + os.environ["PULUMI_ACCESS_TOKEN"]})
+value = json.load(urllib.request.urlopen(request))
 for part in sys.argv[1:]:
     value = value[part]
 print(value)
