@@ -498,6 +498,28 @@ async fn nobody_gets_at_a_served_store_without_the_token_of_this_start() {
 }
 
 #[tokio::test]
+async fn a_service_changes_only_the_revision_tags_that_it_was_asked_to() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    for tag in ["kept", "removed"] {
+        store.tag(&at, tag, Some(1)).unwrap();
+    }
+    let (_, before) = store.held(&at, Vec::new()).unwrap().unwrap();
+    // Another process, between the service's look and its write.
+    store.tag(&at, "others", Some(2)).unwrap();
+    store.tag(&at, "kept", Some(2)).unwrap();
+    let mut after = before.clone();
+    let mut mine = after.revision_tags.remove("removed").unwrap();
+    mine.revision = 2;
+    after.revision_tags.insert("mine".into(), mine);
+    store.label(&at, &before, &after).unwrap();
+    let tags: serde_json::Value = serde_json::from_str(&world.text("o/p/.sophia/e/tags.json")).unwrap();
+    assert_eq!(tags, json!({"kept": 2, "mine": 2, "others": 2}));
+}
+
+#[tokio::test]
 async fn a_service_tells_what_the_store_cannot_open() {
     use http::Method;
     let world = World::new();

@@ -207,8 +207,9 @@ impl Esc {
             self.write(key, text, "sandbox", now)?;
         }
         let Some(environment) = self.environments.get_mut(key) else { return Ok(()) };
+        let before = environment.labels.clone();
         environment.seed_labels(details, now);
-        self.keep_labels(key)
+        self.keep_labels(key, &before)
     }
 
     /// Everything in clear, in the shape of a seed.

@@ -232,7 +232,7 @@ impl Esc {
                 if environment.labels == before {
                     return reply;
                 }
-                self.keep_labels(key).map_or_else(|failure| refused(&failure), |()| reply)
+                self.keep_labels(key, &before).map_or_else(|failure| refused(&failure), |()| reply)
             }
             _ => error(404, "Not Found"),
         }

@@ -11,7 +11,7 @@ use super::exchange::Reply;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome};
 use crate::esc::eval::{ANONYMOUS, Evaluated, Mode};
-use crate::io::esc_local::{EscLocal, etag};
+use crate::io::esc_local::{EscLocal, Labels, etag};
 
 pub enum Keeper {
     /// Gone with the process; secrets rest under a key that lives as long.
@@ -92,13 +92,13 @@ impl Esc {
         }
     }
 
-    /// Keeps the labels of an environment as they are now.
+    /// Keeps the labels of an environment as they are now, where they differ from `before`.
     ///
     /// # Errors
     /// What the store gives.
-    pub fn keep_labels(&self, key: &Key) -> Outcome<()> {
+    pub fn keep_labels(&self, key: &Key, before: &Labels) -> Outcome<()> {
         match (&self.keeper, self.environments.get(key)) {
-            (Keeper::Folder(store), Some(environment)) => store.label(&name(key)?, &environment.labels),
+            (Keeper::Folder(store), Some(environment)) => store.label(&name(key)?, before, &environment.labels),
             _ => Ok(()),
         }
     }

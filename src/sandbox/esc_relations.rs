@@ -86,9 +86,9 @@ impl Esc {
             labels.revision_tags.clear();
         }
         if let Some(environment) = self.environments.get_mut(copy) {
-            environment.labels = labels;
+            let before = std::mem::replace(&mut environment.labels, labels);
+            self.keep_labels(copy, &before)?;
         }
-        self.keep_labels(copy)?;
         Ok(true)
     }
 }

@@ -109,15 +109,24 @@ impl EscLocal {
         Ok(Some((revisions, labels)))
     }
 
-    /// Keeps labels, and the revision tags among them for all commands.
+    /// Keeps labels, and the revision tags among them for all commands. Of those, only what differs from `before` is
+    /// changed: another command may have set others since that was read.
     ///
     /// # Errors
-    /// `esc-not-found`; what writing gives.
-    pub fn label(&self, name: &EscName, labels: &Labels) -> Outcome<()> {
+    /// `esc-not-found`; what reading and writing give.
+    pub fn label(&self, name: &EscName, before: &Labels, labels: &Labels) -> Outcome<()> {
         self.text(name)?;
         let shelf = self.shelf(name);
         let writer = shelf.lock()?;
-        let tags = labels.revision_tags.iter().map(|(tag, kept)| (tag.clone(), kept.revision)).collect();
+        let mut tags = shelf.tags()?;
+        for tag in before.revision_tags.keys().filter(|tag| !labels.revision_tags.contains_key(*tag)) {
+            tags.remove(tag);
+        }
+        for (tag, kept) in &labels.revision_tags {
+            if before.revision_tags.get(tag) != Some(kept) {
+                tags.insert(tag.clone(), kept.revision);
+            }
+        }
         writer.write_tags(&tags)?;
         writer.write_labels(labels)
     }
