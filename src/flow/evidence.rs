@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::pin::pin;
 
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
-use super::observe::{Look, SeenScope, SeenTarget, look};
-use super::targets::{Asked, resolve};
+use super::observe::{Look, Sighting, sightings};
+use super::targets::{Asked, Delivery, resolve};
 use super::{access, audit};
 use crate::base::error::{Outcome, Severity};
-use crate::base::target::EntryKind;
+use crate::base::target::{EntryKind, Scope};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
@@ -22,6 +24,7 @@ use crate::rules::audit_runs::LastRun;
 use crate::rules::definition::{Definition, Group, Rotation};
 use crate::rules::ledger::Ledger;
 use crate::rules::naming;
+use crate::rules::plan::Observed;
 use crate::rules::policy::decide_destination;
 use crate::rules::policy::review::matrix;
 use crate::rules::rotation::{DeliveryFacts, SecretFacts, standing};
@@ -68,16 +71,20 @@ pub async fn collect(ask: &Ask<'_>) -> Outcome<Evidence> {
         stores: Vec::new(),
         findings: Vec::new(),
         unseen: Vec::new(),
+        unread: 0,
+        unchecked: 0,
     };
     for stack in stacks {
         if let Err(failure) = observe(ask, stack, &mut evidence).await {
             evidence.unseen.push(format!("the targets of stack `{stack}`: {failure}"));
+            evidence.unread += 1;
         }
     }
     evidence.stores.sort();
     evidence.stores.dedup();
     let found =
         access::check(definition, &access::Services { github: Some(ask.github), pulumi: ask.pulumi.clone() }).await?;
+    evidence.unchecked = found.unchecked.len();
     evidence.unseen.extend(found.unchecked);
     evidence.findings = found
         .problems
@@ -154,52 +161,69 @@ async fn observe(ask: &Ask<'_>, stack: &str, evidence: &mut Evidence) -> Outcome
         variables_may_be_denied: false,
         will_write: false,
     };
-    for scope in look(&looking, deliveries.list).await? {
-        evidence.unseen.extend(scope.warnings.iter().map(|warning| format!("{}: {}", scope.scope, warning.message)));
-        for seen in &scope.targets {
-            let facts = Facts { definition, stack, scope: &scope, seen, now: ask.now };
-            evidence.entries.extend(facts.entries());
-            evidence.stores.extend(kinds.iter().map(|kind| facts.store(*kind)));
+    let mut by_scope: BTreeMap<Scope, Vec<Delivery>> = BTreeMap::new();
+    for delivery in &deliveries.list {
+        by_scope.entry(delivery.target.scope.clone()).or_default().push(delivery.clone());
+    }
+    // Both are in the order of scopes.
+    let mut seen = pin!(sightings(&looking, deliveries.list).zip(stream::iter(by_scope)));
+    while let Some((sighting, (_, asked))) = seen.next().await {
+        match sighting.and_then(Sighting::with_ledger) {
+            Ok(scope) => {
+                let warnings = scope.warnings.iter();
+                evidence.unseen.extend(warnings.map(|warning| format!("{}: {}", scope.scope, warning.message)));
+                let ledger = scope.ledger.as_ref().map(|found| &found.ledger);
+                for target in &scope.targets {
+                    let (delivery, observed) = (&target.delivery, Some(&target.observed));
+                    evidence
+                        .entries
+                        .extend(Facts { definition, stack, delivery, observed, ledger, now: ask.now }.entries());
+                    evidence.stores.extend(kinds.iter().map(|kind| store(delivery, &target.observed, *kind)));
+                }
+            }
+            Err(failure) => {
+                evidence.unseen.push(format!("of stack `{stack}`: {failure}"));
+                evidence.unread += asked.len();
+                for delivery in &asked {
+                    let facts = Facts { definition, stack, delivery, observed: None, ledger: None, now: ask.now };
+                    evidence.entries.extend(facts.entries());
+                }
+            }
         }
     }
     Ok(())
 }
 
-/// One target of one stack, as seen.
+fn store(delivery: &Delivery, observed: &Observed, kind: EntryKind) -> StoreUse {
+    let listed = observed.entries.keys().filter(|(of, _)| *of == kind).count();
+    let own = if kind == EntryKind::Variable { observed.ledger_variables } else { 0 };
+    StoreUse {
+        target: delivery.target.to_string(),
+        kind: kind.word().to_owned(),
+        used: listed + own,
+        limit: most_entries(&delivery.target, kind),
+    }
+}
+
+/// One target of one stack, as far as it could be read.
 struct Facts<'a> {
     definition: &'a Definition,
     stack: &'a str,
-    scope: &'a SeenScope,
-    seen: &'a SeenTarget,
+    delivery: &'a Delivery,
+    /// None when it could not be read.
+    observed: Option<&'a Observed>,
+    ledger: Option<&'a Ledger>,
     now: Timestamp,
 }
 
 impl Facts<'_> {
-    fn store(&self, kind: EntryKind) -> StoreUse {
-        let listed = self.seen.observed.entries.keys().filter(|(of, _)| *of == kind).count();
-        let own = if kind == EntryKind::Variable { self.seen.observed.ledger_variables } else { 0 };
-        let target = &self.seen.delivery.target;
-        StoreUse {
-            target: target.to_string(),
-            kind: kind.word().to_owned(),
-            used: listed + own,
-            limit: most_entries(target, kind),
-        }
-    }
-
-    fn ledger(&self) -> Option<&Ledger> {
-        self.scope.ledger.as_ref().map(|found| &found.ledger)
-    }
-
     /// The groups that the target gets of the stack: asked for, and granted by the policies.
     fn groups(&self) -> impl Iterator<Item = &Group> {
-        let wanted = self.seen.delivery.groups.as_ref();
+        let wanted = self.delivery.groups.as_ref();
         self.definition
             .groups_of(self.stack)
             .filter(move |group| wanted.is_none_or(|groups| groups.contains(&group.name)))
-            .filter(|group| {
-                decide_destination(self.definition, &group.name, self.stack, &self.seen.delivery.reader).allowed
-            })
+            .filter(|group| decide_destination(self.definition, &group.name, self.stack, &self.delivery.reader).allowed)
     }
 
     fn entries(&self) -> Vec<EvidenceEntry> {
@@ -211,15 +235,15 @@ impl Facts<'_> {
                 mapped = true;
                 let id = (mapping.kind, naming::fold(&mapping.target_name));
                 // An optional one that is nowhere has no value: nothing is missing.
-                if mapping.required || self.seen.observed.entries.contains_key(&id) {
+                if mapping.required || self.observed.is_some_and(|observed| observed.entries.contains_key(&id)) {
                     names.insert(id, mapping.rotation.as_ref());
                 }
             }
             if !mapped {
                 // Its members are in ESC, which is not opened: what was delivered of them is in the ledger.
-                let written = self.ledger().into_iter().flat_map(|ledger| &ledger.entries);
-                let own = written
-                    .filter(|(key, entry)| key.app == self.seen.delivery.target.app && entry.group == group.name);
+                let written = self.ledger.into_iter().flat_map(|ledger| &ledger.entries);
+                let own =
+                    written.filter(|(key, entry)| key.app == self.delivery.target.app && entry.group == group.name);
                 names.extend(own.map(|(key, _)| ((key.kind, key.name.clone()), group.rotation.as_ref())));
             }
             entries.extend(names.into_iter().map(|((kind, name), rotation)| self.entry(group, kind, name, rotation)));
@@ -228,10 +252,11 @@ impl Facts<'_> {
     }
 
     fn entry(&self, group: &Group, kind: EntryKind, name: String, rotation: Option<&Rotation>) -> EvidenceEntry {
-        let target = &self.seen.delivery.target;
-        let written = self.ledger().and_then(|ledger| ledger.get(target.app, kind, &name));
-        let listed = self.seen.observed.entries.get(&(kind, name.clone()));
+        let target = &self.delivery.target;
+        let written = self.ledger.and_then(|ledger| ledger.get(target.app, kind, &name));
+        let listed = self.observed.and_then(|observed| observed.entries.get(&(kind, name.clone())));
         let presence = match (listed, written) {
+            _ if self.observed.is_none() => Presence::Unknown,
             (None, _) => Presence::Missing,
             (Some(_), None) => Presence::NotTracked,
             (Some(listed), Some(written)) if written.is_what_github_lists(&listed.updated_at) => Presence::Delivered,

@@ -54,6 +54,10 @@ pub struct Evidence {
     pub findings: Vec<Finding>,
     /// What could not be looked at, and why: sentences.
     pub unseen: Vec<String>,
+    /// How many targets, and stacks as a whole, are among it.
+    pub unread: usize,
+    /// How much of who may have what is among it.
+    pub unchecked: usize,
 }
 
 /// What one identity may have: a group in a stack, and the policies that say so.
@@ -104,9 +108,15 @@ pub struct DayCount {
 }
 
 impl Evidence {
+    /// Entries whose target could be read.
+    pub fn known(&self) -> impl Iterator<Item = &EvidenceEntry> {
+        self.entries.iter().filter(|entry| entry.presence != Presence::Unknown)
+    }
+
+    /// How many of the known entries stand so.
     #[must_use]
     pub fn count(&self, state: State) -> usize {
-        self.entries.iter().filter(|entry| entry.state() == state).count()
+        self.known().filter(|entry| entry.state() == state).count()
     }
 
     /// Names that are to be delivered, each counted once.
@@ -134,11 +144,11 @@ impl Evidence {
         coverage.collect()
     }
 
-    /// Entries with a schedule, the most urgent first.
+    /// Known entries with a schedule, the most urgent first.
     #[must_use]
     pub fn by_urgency(&self) -> Vec<&EvidenceEntry> {
         let mut entries: Vec<&EvidenceEntry> =
-            self.entries.iter().filter(|entry| entry.state() != State::Unscheduled).collect();
+            self.known().filter(|entry| entry.state() != State::Unscheduled).collect();
         entries.sort_by_key(|entry| (entry.state(), entry.standing.due, &entry.name, &entry.target));
         entries
     }
@@ -242,7 +252,8 @@ impl Report for Evidence {
             .iter()
             .map(|entry| {
                 let mut json = json!(entry);
-                json["state"] = json!(entry.state().word());
+                let known = entry.presence != Presence::Unknown;
+                json["state"] = json!(known.then(|| entry.state().word()));
                 json["changed_at"] = json!(entry.changed());
                 json["changed_source"] = json!(entry.standing.changed.map(|(_, source)| source));
                 json["due_at"] = json!(entry.standing.due);

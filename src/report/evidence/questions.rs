@@ -10,11 +10,11 @@ use crate::rules::rotation::State;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Shown, and nothing is open.
+    /// Everything was read, and nothing is open.
     Met,
     /// Shown, and something is to be done.
     Open,
-    /// Nothing in the period shows it.
+    /// Nothing shows it.
     NotShown,
 }
 
@@ -49,11 +49,20 @@ fn rotation(evidence: &Evidence) -> Answer {
     let late = evidence.count(State::Overdue) + evidence.count(State::Never);
     let unscheduled = evidence.count(State::Unscheduled);
     let entries = evidence.entries.len();
+    let verdict = match (evidence.known().count(), late + unscheduled + evidence.unread) {
+        (0, _) => Verdict::NotShown,
+        (_, 0) => Verdict::Met,
+        _ => Verdict::Open,
+    };
+    let unread = match evidence.unread {
+        0 => String::new(),
+        unread => format!("; could not be read: {unread} of the targets"),
+    };
     Answer {
         question: "Quarterly review of all secrets and their rotation status",
-        verdict: if late + unscheduled == 0 { Verdict::Met } else { Verdict::Open },
+        verdict,
         text: format!(
-            "{entries} deliveries of {} are listed; overdue or never rotated: {late}; without a schedule: {unscheduled}",
+            "{entries} deliveries of {} are listed; overdue or never rotated: {late}; without a schedule: {unscheduled}{unread}",
             counted(evidence.names(), "name")
         ),
         section: "rotation",
@@ -61,11 +70,15 @@ fn rotation(evidence: &Evidence) -> Answer {
 }
 
 fn access(evidence: &Evidence) -> Answer {
-    let findings = counted(evidence.findings.len(), "finding");
+    let mut findings = counted(evidence.findings.len(), "finding");
+    if evidence.unchecked > 0 {
+        findings = format!("{findings}; not everything could be checked");
+    }
     let (verdict, text) = if !evidence.policies_bind {
         (Verdict::Open, format!("no access policy is defined, so nothing is denied; {findings}"))
     } else {
-        let verdict = if evidence.findings.is_empty() { Verdict::Met } else { Verdict::Open };
+        let nothing = evidence.findings.is_empty() && evidence.unchecked == 0;
+        let verdict = if nothing { Verdict::Met } else { Verdict::Open };
         (
             verdict,
             format!(
@@ -162,6 +175,7 @@ pub const CONTROLS: &[Control] = &[
 
 #[cfg(test)]
 mod tests {
+    use super::super::Presence;
     use super::super::samples::evidence;
     use super::*;
 
@@ -175,7 +189,15 @@ mod tests {
         world.findings.clear();
         world.entries.retain(|entry| entry.state() == State::Ok);
         let [rotation, access, ..] = answers(&world);
-        assert_eq!((rotation.verdict, access.verdict), (Verdict::Met, Verdict::Met));
+        assert_eq!((rotation.verdict, access.verdict), (Verdict::Met, Verdict::Open), "teams were not checked");
+        world.unchecked = 0;
+        assert_eq!(answers(&world)[1].verdict, Verdict::Met);
+        world.unread = 1;
+        assert_eq!(answers(&world)[0].verdict, Verdict::Open, "one target was not read");
+        world.entries.iter_mut().for_each(|entry| entry.presence = Presence::Unknown);
+        assert_eq!(answers(&world)[0].verdict, Verdict::NotShown, "none was read");
+        (world.unread, world.entries) = (0, Vec::new());
+        assert_eq!(answers(&world)[0].verdict, Verdict::NotShown, "nothing is listed");
         world.policies_bind = false;
         assert_eq!(answers(&world)[1].verdict, Verdict::Open);
     }

@@ -121,5 +121,7 @@ pub fn evidence(count: usize) -> Evidence {
             message: "`payready/sophia-web` is public".into(),
         }],
         unseen: vec!["the team permissions at Pulumi Cloud: the token may not read them".into()],
+        unread: 0,
+        unchecked: 1,
     }
 }

@@ -90,7 +90,8 @@ fn overdue(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     let owners = evidence.overdue_by_owner();
     writeln!(to, "<h3>Overdue, by owner</h3>")?;
     if owners.is_empty() {
-        return writeln!(to, "<p>Nothing is overdue.</p>");
+        let what = if evidence.unread == 0 { "Nothing" } else { "Nothing that could be read" };
+        return writeln!(to, "<p>{what} is overdue.</p>");
     }
     let rows: Vec<String> = owners
         .iter()

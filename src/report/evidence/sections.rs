@@ -78,7 +78,7 @@ fn entry_row(entry: &EvidenceEntry) -> String {
         escaped(&entry.target),
         entry.presence.word(),
         entry.standing.due.map(date).unwrap_or_default(),
-        state(entry.state()),
+        if entry.presence == Presence::Unknown { "unknown".to_owned() } else { state(entry.state()) },
         escaped(entry.owner.as_deref().unwrap_or("nobody")),
     )
 }
