@@ -151,9 +151,11 @@ impl Repository {
             "--missing=allow-any",
         ]))?;
         let format = "--batch=%(objecttype) %(objectname) %(objectsize) %(rest)";
-        let mut reading = git_in(&self.root);
-        reading.args(["cat-file", "--buffer", format]).stdin(Stdio::from(listing.output()?));
-        let mut reading = Running::start(&mut reading)?;
+        let mut command = git_in(&self.root);
+        command.args(["cat-file", "--buffer", format]).stdin(Stdio::from(listing.output()?));
+        let mut reading = Running::start(&mut command)?;
+        // It holds an end of the pipe: the list would wait for a reader that has died.
+        drop(command);
         let mut answers = BufReader::with_capacity(BUFFER, reading.output()?);
         let mut walked = Walked::default();
         let mut header = Vec::new();
@@ -185,8 +187,9 @@ impl Repository {
             let left = content.limit();
             std::io::copy(&mut (&mut answers).take(left + 1), &mut std::io::sink()).map_err(broken)?;
         }
-        listing.end()?;
+        // First the reader: a list without one ends with a broken pipe, which says nothing.
         reading.end()?;
+        listing.end()?;
         Ok(walked)
     }
 
@@ -365,6 +368,38 @@ mod tests {
         std::fs::create_dir(folder.path().join(".git/objects")).unwrap();
         assert_eq!(repository.walk(&mut |_, _| Ok(())).unwrap_err().code, "git-history");
         assert!(Repository::of(Path::new("/")).unwrap_err().contains("not a git repository"));
+    }
+
+    #[test]
+    fn a_damaged_blob_before_a_long_list_ends_the_walk() {
+        let (folder, repository) = repository();
+        // Not to be compressed, so that the damage is far behind the header of the object.
+        let noise = (0..64 << 10).scan(1_u32, |seed, _| {
+            *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            Some((*seed >> 24) as u8)
+        });
+        std::fs::write(folder.path().join("0"), noise.collect::<Vec<u8>>()).unwrap();
+        for number in 0..600 {
+            std::fs::write(folder.path().join(format!("{number:0>200}.txt")), number.to_string()).unwrap();
+        }
+        commit(folder.path(), "first");
+        let id = String::from_utf8(git(folder.path(), &["rev-parse", "HEAD:0"])).unwrap();
+        let (start, rest) = id.trim().split_at(2);
+        let object = folder.path().join(".git/objects").join(start).join(rest);
+        let mut bytes = std::fs::read(&object).unwrap();
+        let half = bytes.len() / 2;
+        bytes[half..].fill(0xff);
+        std::fs::remove_file(&object).unwrap();
+        std::fs::write(&object, bytes).unwrap();
+        let (done, walked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut read = |_: &Object, content: &mut dyn BufRead| {
+                std::io::copy(content, &mut std::io::sink()).map_err(broken).map(drop)
+            };
+            let _ = done.send(repository.walk(&mut read).map_err(|failure| failure.code));
+        });
+        let walked = walked.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(walked.expect("the walk ends"), Err("git-history"));
     }
 
     #[test]
