@@ -143,8 +143,21 @@ impl Scanner {
     /// The text with stars in place of secrets: for file names, which are shown.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {
-        let replacements = vec![REPLACEMENT; self.needles.len()];
-        self.any.replace_all(text, &replacements)
+        let mut places: Vec<(usize, usize)> =
+            self.all.find_overlapping_iter(text).map(|found| (found.start(), found.end())).collect();
+        places.sort_unstable();
+        let bytes = text.as_bytes();
+        // Secrets that overlap, or stand in one another, go as one.
+        let (mut shown, mut from) = (Vec::new(), 0);
+        for (start, end) in places {
+            if start >= from {
+                shown.extend_from_slice(bytes.get(from..start).unwrap_or_default());
+                shown.extend_from_slice(REPLACEMENT.as_bytes());
+            }
+            from = from.max(end);
+        }
+        shown.extend_from_slice(bytes.get(from..).unwrap_or_default());
+        String::from_utf8_lossy(&shown).into_owned()
     }
 }
 
@@ -203,6 +216,20 @@ mod tests {
         assert_eq!(weak, [0, 1, 2]);
         assert_eq!(scanner.hits(b"true localhost").len(), 0);
         assert_eq!(scanner.redacted("a/s3cr3t-4f9a8b.txt"), "a/***.txt");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_shown_in_a_redacted_text() {
+        let (scanner, _) = scanner(&["s3cr3t-4f9a8b", "s3cr3t-4f9a8b-77aa", "77aa-0c1d2e3f"]);
+        for (text, shown) in [
+            ("a/s3cr3t-4f9a8b.txt", "a/***.txt"),
+            ("é/s3cr3t-4f9a8b-77aa.txt", "é/***.txt"),
+            ("s3cr3t-4f9a8b-77aa-0c1d2e3f", "***"),
+            ("s3cr3t-4f9a8bs3cr3t-4f9a8b", "******"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(scanner.redacted(text), shown, "{text}");
+        }
     }
 
     #[test]

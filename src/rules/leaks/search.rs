@@ -1,13 +1,15 @@
 //! One text, in chunks, through a [`Scanner`]. Only the last bytes of a chunk are kept, so a text of any size
 //! takes the same memory.
 
+use std::collections::BTreeMap;
+
 use zeroize::Zeroizing;
 
-use super::{Hit, Scanner};
+use super::{Hit, Needle, Scanner};
 use crate::rules::forms::Form;
 
-/// Hits kept of one text; more of them say nothing new.
-const MOST_HITS: usize = 1000;
+/// Hits kept of one secret in one text; more of them say nothing new.
+const MOST_HITS: usize = 200;
 
 /// Where a byte stands.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +43,14 @@ pub struct Search<'s> {
     /// Where the tail begins.
     at: Position,
     hits: Vec<Hit>,
+    /// Hits kept, by secret.
+    kept: BTreeMap<usize, usize>,
 }
 
 impl<'s> Search<'s> {
     pub(super) fn new(scanner: &'s Scanner) -> Self {
         let at = Position { offset: 0, line: 1, column: 1 };
-        Self { scanner, tail: Zeroizing::new(Vec::new()), at, hits: Vec::new() }
+        Self { scanner, tail: Zeroizing::new(Vec::new()), at, hits: Vec::new(), kept: BTreeMap::new() }
     }
 
     /// Takes the next bytes.
@@ -73,20 +77,27 @@ impl<'s> Search<'s> {
     }
 
     fn collect(&mut self, text: &[u8], at: Position, counts: &dyn Fn(usize, usize) -> bool) {
-        if self.hits.len() >= MOST_HITS || !self.scanner.any.is_match(text) {
+        let scanner = self.scanner;
+        if !scanner.any.is_match(text) {
             return;
         }
-        let found = self.scanner.all.find_overlapping_iter(text).filter(|found| counts(found.start(), found.end()));
-        let mut found: Vec<(usize, usize)> =
-            found.take(MOST_HITS).map(|found| (found.start(), found.pattern().as_usize())).collect();
+        let mut found: Vec<(usize, Needle)> = Vec::new();
+        for place in scanner.all.find_overlapping_iter(text).filter(|place| counts(place.start(), place.end())) {
+            for needle in scanner.needles.get(place.pattern().as_usize()).into_iter().flatten() {
+                let kept = self.kept.entry(needle.secret).or_default();
+                if *kept < MOST_HITS {
+                    *kept += 1;
+                    found.push((place.start(), *needle));
+                }
+            }
+        }
         found.sort_unstable();
         let (mut position, mut walked) = (at, 0);
-        for (start, pattern) in found {
+        for (start, needle) in found {
             position = position.behind(text.get(walked..start).unwrap_or_default());
             walked = start;
             let Position { offset, line, column } = position;
-            let needles = self.scanner.needles.get(pattern).into_iter().flatten();
-            self.hits.extend(needles.map(|needle| Hit { needle: *needle, offset, line, column }));
+            self.hits.push(Hit { needle, offset, line, column });
         }
     }
 
@@ -164,12 +175,16 @@ mod tests {
     }
 
     #[test]
-    fn a_text_full_of_hits_is_bounded() {
-        let scanner = scanner(&["v4lu3-4f9a8b"]);
+    fn a_text_full_of_hits_is_bounded_and_hides_no_other_secret() {
+        let scanner = scanner(&["v4lu3-4f9a8b", "0th3r-77aa55"]);
         let mut search = scanner.search();
         for _ in 0..100 {
             search.push("v4lu3-4f9a8b ".repeat(1000).as_bytes());
         }
-        assert_eq!(search.finish().len(), MOST_HITS);
+        search.push(format!("{}0th3r-77aa55", "v4lu3-4f9a8b ".repeat(1000)).as_bytes());
+        let hits = search.finish();
+        let of = |secret| hits.iter().filter(|hit| hit.needle.secret == secret).count();
+        assert_eq!((of(0), of(1)), (MOST_HITS, 1));
+        assert_eq!(hits.last().unwrap().offset, 101 * 13_000);
     }
 }
