@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use super::list::{Deliveries, see};
-use super::observe::SeenScope;
+use super::observe::{SeenScope, SeenTarget};
 use super::sync::OpenedStack;
-use super::targets::Asked;
+use super::targets::{Asked, Delivery};
 use crate::base::error::Outcome;
 use crate::base::target::{EntryKind, RepositoryName};
 use crate::io::files::tree::{self, State, TreeFile};
@@ -16,7 +16,9 @@ use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
 use crate::report::findings::FindingsReport;
 use crate::report::usage::{Held, Row, UsageReport};
-use crate::rules::definition::{Definition, Environment};
+use crate::rules::definition::{Definition, Destination, Environment};
+use crate::rules::desired::Candidate;
+use crate::rules::ledger::Entry;
 use crate::rules::naming;
 use crate::rules::plan::Reason;
 use crate::rules::policy::decide_destination;
@@ -138,12 +140,13 @@ async fn observe(
     let asked = Asked { repository: ask.repository.clone().filter(|_| !targeted), ..Asked::default() };
     let deliveries = Deliveries { github, asked: &asked, ledger: ask.ledger, now: ask.now };
     for scope in see(ask.definition, stack, &opened.values, &deliveries).await? {
-        for stored in stored(ask.definition, stack, opened, &scope) {
+        for stored in stored(ask, stack, opened, &scope) {
             match facts.stores.iter_mut().find(|known| known.target == stored.target) {
                 None => facts.stores.push(stored),
                 Some(known) => {
                     known.listed.extend(stored.listed);
                     known.expected.extend(stored.expected);
+                    known.defined.extend(stored.defined);
                     known.written.extend(stored.written);
                 }
             }
@@ -152,25 +155,60 @@ async fn observe(
     Ok(())
 }
 
-fn stored(definition: &Definition, stack: &Environment, opened: &OpenedStack, scope: &SeenScope) -> Vec<Stored> {
-    let of_target = |seen: &super::observe::SeenTarget| {
+fn stored(ask: &Ask<'_>, stack: &Environment, opened: &OpenedStack, scope: &SeenScope) -> Vec<Stored> {
+    let desired = &opened.values.desired;
+    let looked_at = |environment: &str| ask.stacks.iter().any(|stack| stack.esc.to_string() == environment);
+    let of_target = |seen: &SeenTarget| {
         let delivery = &seen.delivery;
         let app = delivery.target.app;
-        let delivered = opened.values.desired.candidates.iter().filter(|candidate| {
-            delivery.groups.as_ref().is_none_or(|groups| groups.contains(&candidate.group))
-                && (candidate.kind == EntryKind::Secret || app.has_variables())
+        let of_groups = || {
+            let taken = |group| delivery.groups.as_ref().is_none_or(|groups| groups.contains(group));
+            desired.candidates.iter().filter(move |candidate| taken(&candidate.group))
+        };
+        let delivered = of_groups().filter(|candidate| {
+            (candidate.kind == EntryKind::Secret || app.has_variables())
                 && candidate.value.is_ok()
-                && decide_destination(definition, &candidate.group, &stack.name, &delivery.reader).allowed
+                && decide_destination(ask.definition, &candidate.group, &stack.name, &delivery.reader).allowed
         });
-        let written = scope.ledger.iter().flat_map(|found| &found.ledger.entries);
+        let id = |candidate: &Candidate| (candidate.kind, candidate.name.clone());
+        let mut defined: BTreeSet<_> = of_groups().map(id).chain(of_other_stacks(ask, delivery)).collect();
+        let mut written = BTreeSet::new();
+        for (held, listed) in &seen.observed.entries {
+            let (kind, name) = held;
+            let entry = scope.ledger.as_ref().and_then(|found| found.ledger.get(app, *kind, name));
+            let spared = |entry: &Entry| !looked_at(&entry.environment) || desired.empty_groups.contains(&entry.group);
+            if desired.optional.contains(name) || entry.is_some_and(spared) {
+                defined.insert(held.clone());
+            } else if entry.is_some_and(|entry| entry.is_what_github_lists(&listed.updated_at)) {
+                written.insert(held.clone());
+            }
+        }
         Stored {
             target: delivery.target.to_string(),
             listed: seen.observed.entries.keys().cloned().collect(),
-            expected: delivered.map(|candidate| (candidate.kind, candidate.name.clone())).collect(),
-            written: written.filter(|(key, _)| key.app == app).map(|(key, _)| (key.kind, key.name.clone())).collect(),
+            expected: delivered.map(id).collect(),
+            defined,
+            written,
         }
     };
     scope.targets.iter().map(of_target).collect()
+}
+
+/// What the definition lists for a place, or may, of stacks that are not looked at.
+fn of_other_stacks<'a>(ask: &'a Ask<'_>, delivery: &'a Delivery) -> impl Iterator<Item = (EntryKind, String)> + 'a {
+    let Ask { definition, stacks, .. } = ask;
+    let reaches = |destination: &Destination| {
+        *destination == delivery.reader || matches!(destination, Destination::Repositories { .. })
+    };
+    let targets = definition.targets.iter().filter(move |target| reaches(&target.destination));
+    targets.flat_map(move |target| {
+        let others = target.stacks.iter().filter(|name| stacks.iter().all(|stack| stack.name != **name));
+        let groups = others.flat_map(|name| definition.groups_of(name));
+        groups
+            .filter(|group| target.groups.as_ref().is_none_or(|groups| groups.contains(&group.name)))
+            .flat_map(|group| definition.mappings_of(&group.name))
+            .map(|mapping| (mapping.kind, naming::fold(&mapping.target_name)))
+    })
 }
 
 /// Reads the files of the repository into `facts`; answers how many were read for uses, and what they show.

@@ -48,7 +48,10 @@ pub struct Stored {
     pub target: String,
     pub listed: BTreeSet<(EntryKind, String)>,
     pub expected: BTreeSet<(EntryKind, String)>,
-    /// What the ledger says that this tool wrote.
+    /// What belongs here although it is not expected: names that have no value now, which may be held here only,
+    /// and those of stacks that are not looked at.
+    pub defined: BTreeSet<(EntryKind, String)>,
+    /// What the ledger says that this tool wrote, and nobody else since.
     pub written: BTreeSet<(EntryKind, String)>,
 }
 
@@ -113,7 +116,7 @@ fn undefined(facts: &Facts, found: &mut Vec<Problem>) {
         let held: Vec<&str> = facts
             .stores
             .iter()
-            .filter(|store| store.listed.iter().any(|(_, name)| *name == folded))
+            .filter(|store| store.listed.difference(&store.defined).any(|(_, name)| *name == folded))
             .map(|store| store.target.as_str())
             .collect();
         let more = match uses.len() {
@@ -237,7 +240,8 @@ fn esc(facts: &Facts, found: &mut Vec<Problem>) {
 
 fn github(facts: &Facts, found: &mut Vec<Problem>) {
     for store in &facts.stores {
-        for (kind, name) in store.listed.difference(&store.expected) {
+        let left = store.listed.difference(&store.expected).filter(|held| !store.defined.contains(held));
+        for (kind, name) in left {
             let message =
                 format!("{} holds the {kind} `{name}`, which the definition does not deliver there", store.target);
             let hint = if store.written.contains(&(*kind, name.clone())) {

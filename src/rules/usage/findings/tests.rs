@@ -116,8 +116,9 @@ fn esc_and_github_are_compared() {
     facts.undelivered.push(("production".into(), "keys".into(), place));
     facts.stores.push(Stored {
         target: "o/r · actions".into(),
-        listed: [name("X_KEY"), name("OURS")].into(),
+        listed: [name("X_KEY"), name("OURS"), name("LAST_COPY")].into(),
         expected: [name("A_KEY")].into(),
+        defined: [name("A_KEY"), name("LAST_COPY")].into(),
         written: [name("OURS")].into(),
     });
     let problems = check(&facts);
@@ -129,6 +130,7 @@ fn esc_and_github_are_compared() {
     assert!(has("missing-in-esc", "`A_KEY` of stack `production`: ESC has no value"));
     assert!(has("in-esc-not-delivered", "`keys.OLD`") && has("in-esc-not-delivered", "group `keys`"));
     assert!(has("at-github-not-defined", "`OURS`") && has("at-github-not-defined", "sync --prune"));
+    assert!(!has("at-github-not-defined", "LAST_COPY"), "{problems:?}");
     assert!(has("missing-at-github", "lacks the secret `A_KEY`"));
     assert!(has("used-not-defined", "o/r · actions holds one"));
     let foreign = problems.iter().find(|problem| problem.code == "used-not-defined").unwrap();
