@@ -86,7 +86,7 @@ async fn of_stacks(args: &LeaksArgs, session: &Session, door: &mut Door) -> Outc
     let mut secrets = Secrets::default();
     for stack in stacks {
         let opened = sync::open(&definition, stack, &*source).await?;
-        secrets.add_stack(&definition, &stack.name, &opened);
+        secrets.add_stack(&definition, stack, &opened);
     }
     Ok(secrets)
 }

@@ -12,7 +12,7 @@ use crate::io::files;
 use crate::io::files::tree::{self, State, TreeFile};
 use crate::io::git::repository::{Introduction, Object, ObjectKind, Repository};
 use crate::report::leaks::{Kind, Leak, LeaksReport, SecretName};
-use crate::rules::definition::Definition;
+use crate::rules::definition::{Definition, Environment};
 use crate::rules::leaks::{Hit, Scanner, Skipped};
 
 /// Places that are listed of one value.
@@ -37,6 +37,8 @@ pub struct Secrets {
     pub from_file: bool,
     /// Names without a value.
     pub unchecked: Vec<String>,
+    /// Which of the names are the keys of ledgers' fingerprints, and the ESC environments that hold them.
+    pub keys: BTreeMap<SecretName, String>,
 }
 
 impl Secrets {
@@ -51,7 +53,8 @@ impl Secrets {
     }
 
     /// Adds the secrets of an opened stack, and the key of its fingerprints.
-    pub fn add_stack(&mut self, definition: &Definition, stack: &str, opened: &OpenedStack) {
+    pub fn add_stack(&mut self, definition: &Definition, environment: &Environment, opened: &OpenedStack) {
+        let stack = environment.name.as_str();
         self.stacks.push(stack.to_owned());
         for candidate in &opened.values.desired.candidates {
             match (&candidate.value, candidate.secret()) {
@@ -63,7 +66,9 @@ impl Secrets {
             }
         }
         if let Some(key) = opened.value_at(&definition.sync.fingerprint_key) {
-            self.add(&definition.sync.fingerprint_key, stack, &Arc::new(key));
+            let name = definition.sync.fingerprint_key.clone();
+            self.add(&name, stack, &Arc::new(key));
+            self.keys.insert(SecretName { name, stack: stack.to_owned() }, environment.esc.to_string());
         }
     }
 }
@@ -100,6 +105,7 @@ pub fn search(secrets: &Secrets, ask: &Ask<'_>) -> Outcome<LeaksReport> {
                 .filter_map(|(index, why)| Some(skipped_value(secrets.list.get(*index)?, *why)))
                 .collect(),
             unchecked: secrets.unchecked.clone(),
+            keys: secrets.keys.clone(),
             ..LeaksReport::default()
         },
         places: BTreeMap::new(),
@@ -168,8 +174,9 @@ impl Hunt<'_> {
         }
         let searched = match tree::open(full) {
             Ok(None) => {
-                if file.path.contains(char::REPLACEMENT_CHARACTER) {
-                    self.report.unchecked.push(format!("`{shown}`: its name is not UTF-8"));
+                let unnamed = || file.path.contains(char::REPLACEMENT_CHARACTER).then_some("its name is not UTF-8");
+                if let Some(why) = tree::odd(full).or_else(unnamed) {
+                    self.report.unchecked.push(format!("`{shown}`: {why}"));
                 }
                 return;
             }
@@ -328,5 +335,34 @@ fn scan(scanner: &Scanner, reader: &mut dyn BufRead) -> Outcome<Searched> {
         let length = chunk.len();
         bytes += length as u64;
         reader.consume(length);
+    }
+}
+
+#[cfg(all(test, unix))]
+#[expect(clippy::disallowed_methods, reason = "files to be searched")]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_searched_is_named_without_git() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join("plain"), "v4lu3-4f9a8b").unwrap();
+        std::os::unix::fs::symlink(root.join("plain"), root.join("link")).unwrap();
+        let odd = |name: &[u8]| root.join(OsStr::from_bytes(name));
+        std::fs::write(odd(b"odd-\xff"), "v4lu3-4f9a8b").unwrap();
+        std::fs::create_dir(odd(b"folder-\xff")).unwrap();
+        let mut secrets = Secrets::default();
+        secrets.add("A_KEY", "production", &Arc::new(SecretValue::from("v4lu3-4f9a8b".to_owned())));
+        let ask = Ask { folder: root, history: false, ignored: false, except: None };
+        let report = search(&secrets, &ask).unwrap();
+        let unchecked: Vec<&str> = report.unchecked.iter().skip(1).map(String::as_str).collect();
+        let expected =
+            ["`folder-\u{fffd}`: its name is not UTF-8", "`link`: a link", "`odd-\u{fffd}`: its name is not UTF-8"];
+        assert_eq!(unchecked, expected);
+        assert_eq!((report.leaks.len(), report.files), (1, 1));
     }
 }

@@ -7,7 +7,7 @@
 pub mod growing;
 pub mod tree;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirEntry, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -208,24 +208,26 @@ pub struct Entry {
     pub is_folder: bool,
 }
 
-/// The entries of a folder, sorted by name; none when there is no such folder.
+/// The entries of a folder whose names are text, sorted by name; none when there is no such folder.
 ///
 /// # Errors
 /// `file-unreadable`; kind usage.
 pub fn list(folder: &Path) -> Outcome<Vec<Entry>> {
+    let entries = entries(folder)?.into_iter();
+    let text =
+        |entry: DirEntry| Some(Entry { name: entry.file_name().into_string().ok()?, is_folder: entry.path().is_dir() });
+    Ok(entries.filter_map(text).collect())
+}
+
+/// Whatever a folder holds, sorted by name; none when there is no such folder.
+fn entries(folder: &Path) -> Outcome<Vec<DirEntry>> {
     let failed = |error: &std::io::Error| cannot("read", folder, error);
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|error| failed(&error))?,
     };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| failed(&error))?;
-        if let Ok(name) = entry.file_name().into_string() {
-            found.push(Entry { name, is_folder: entry.path().is_dir() });
-        }
-    }
-    found.sort();
+    let mut found = entries.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
+    found.sort_by_key(DirEntry::file_name);
     Ok(found)
 }
 

@@ -1,5 +1,6 @@
 //! The report of a command that looks for problems: `template check`, `access check`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -146,8 +147,8 @@ impl Report for FindingsReport {
         self.tail(log)
     }
 
-    fn findings(&self) -> &[Problem] {
-        &self.problems
+    fn findings(&self) -> Cow<'_, [Problem]> {
+        Cow::Borrowed(&self.problems)
     }
 }
 

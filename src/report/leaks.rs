@@ -1,12 +1,14 @@
 //! The report of `leaks`: where secret values stand that must not stand there. Names and places, never a value.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{BOLD, DIM, GREEN, RED, Report, YELLOW, markdown_text};
+use super::{BOLD, DIM, GREEN, JobLog, RED, Report, YELLOW, markdown_text};
+use crate::base::error::{Place, Problem};
 use crate::rules::forms::Form;
 
 /// Version of the JSON form.
@@ -129,6 +131,15 @@ impl Leak {
         }
     }
 
+    /// For the action, which shows it beside the file; a place without a line is the file's beginning.
+    fn problem(&self) -> Problem {
+        let (code, sentence) = (self.kind.code(), self.sentence());
+        let problem =
+            if self.kind.is_error() { Problem::error(code, sentence) } else { Problem::warning(code, sentence) };
+        let (line, column) = self.line_and_column.unwrap_or((1, 1));
+        Problem { place: self.file.clone().map(|file| Place { file, line, column }), ..problem }
+    }
+
     fn json(&self) -> Json {
         let (line, column) = self.line_and_column.unzip();
         json!({ "code": self.kind.code(), "severity": if self.kind.is_error() { "error" } else { "warning" },
@@ -173,6 +184,8 @@ pub struct LeaksReport {
     pub skipped: Vec<String>,
     /// What could not be looked at, and why.
     pub unchecked: Vec<String>,
+    /// Names of keys of ledgers' fingerprints, and the ESC environments that hold them.
+    pub keys: BTreeMap<SecretName, String>,
 }
 
 impl LeaksReport {
@@ -208,9 +221,13 @@ impl LeaksReport {
         }
         let named: BTreeSet<&SecretName> =
             self.leaks.iter().filter(|leak| leak.kind.is_error()).flat_map(|leak| &leak.names).collect();
-        let respond = |name: &SecretName| match self.from_file {
-            true => format!("make a new `{}` where it was issued, and revoke the old one", name.name),
-            false => format!("`sophia-secrets-sync emergency respond {} --stack {}`", name.name, name.stack),
+        let respond = |name: &SecretName| match self.keys.get(name) {
+            _ if self.from_file => format!("make a new `{}` where it was issued, and revoke the old one", name.name),
+            Some(environment) => format!(
+                "`sophia-secrets-sync env set {environment} {} --secret`; the next `sync` writes every secret once",
+                name.name
+            ),
+            None => format!("`sophia-secrets-sync emergency respond {} --stack {}`", name.name, name.stack),
         };
         let mut next: Vec<String> = named.into_iter().map(respond).collect();
         next.push(
@@ -224,6 +241,25 @@ impl LeaksReport {
             );
         }
         next
+    }
+
+    /// What follows the findings.
+    fn tail(&self, to: &mut dyn Write) -> io::Result<()> {
+        if self.left_out > 0 {
+            writeln!(to, "and {} more", self.left_out)?;
+        }
+        for skipped in &self.skipped {
+            writeln!(to, "{DIM}not looked for:{DIM:#} {skipped}")?;
+        }
+        for unchecked in &self.unchecked {
+            writeln!(to, "{YELLOW}not checked:{YELLOW:#} {unchecked}")?;
+        }
+        let style = if self.leaks.is_empty() { GREEN } else { BOLD };
+        writeln!(to, "{}: {}: {style}{}{style:#}", self.folder, self.searched(), self.summary())?;
+        for next in self.next() {
+            writeln!(to, "  next: {next}")?;
+        }
+        Ok(())
     }
 }
 
@@ -249,21 +285,15 @@ impl Report for LeaksReport {
             }
             writeln!(to, "{style}{severity}[{}]{style:#}: {}", leak.kind.code(), leak.sentence())?;
         }
-        if self.left_out > 0 {
-            writeln!(to, "and {} more", self.left_out)?;
-        }
-        for skipped in &self.skipped {
-            writeln!(to, "{DIM}not looked for:{DIM:#} {skipped}")?;
-        }
-        for unchecked in &self.unchecked {
-            writeln!(to, "{YELLOW}not checked:{YELLOW:#} {unchecked}")?;
-        }
-        let style = if self.leaks.is_empty() { GREEN } else { BOLD };
-        writeln!(to, "{}: {}: {style}{}{style:#}", self.folder, self.searched(), self.summary())?;
-        for next in self.next() {
-            writeln!(to, "  next: {next}")?;
-        }
-        Ok(())
+        self.tail(to)
+    }
+
+    fn log(&self, log: &mut dyn JobLog) -> io::Result<()> {
+        self.tail(log)
+    }
+
+    fn findings(&self) -> Cow<'_, [Problem]> {
+        self.leaks.iter().map(Leak::problem).collect()
     }
 
     fn json(&self) -> Json {
@@ -306,6 +336,7 @@ impl Report for LeaksReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::runner::Disarmed;
     use crate::report::{Format, write};
 
     fn report() -> LeaksReport {
@@ -368,6 +399,30 @@ not looked for: `FLAG` of production: it has fewer than 8 bytes
         assert_eq!(json["findings"][0]["line"], Json::Null);
         assert_eq!(json["findings"][1]["encoding"], "base64");
         assert!(text(&report(), Format::Markdown).contains("| `leak-tracked` | a.py | \\`A\\_KEY\\` stands here"));
+    }
+
+    #[test]
+    fn findings_are_annotations_and_not_in_the_log_of_the_action() {
+        let report = report();
+        let places: Vec<Option<String>> =
+            report.findings().iter().map(|finding| Some(finding.place.as_ref()?.to_string())).collect();
+        assert_eq!(places, [Some("a.py:1:1".to_owned()), Some("a.py:3:7".to_owned()), None]);
+        assert_eq!(report.findings()[1].code, "leak-in-history");
+        let mut bytes = Vec::new();
+        report.log(&mut Disarmed::new(anstream::StripStream::new(&mut bytes))).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with("not looked for:") && text.contains("3 findings"), "{text}");
+    }
+
+    #[test]
+    fn a_key_of_fingerprints_is_replaced_in_esc() {
+        let mut report = report();
+        report.keys.insert(report.leaks[0].names[0].clone(), "payready/sophia-esc/production".into());
+        let text = text(&report, Format::Human);
+        assert!(text.contains(
+            "next: `sophia-secrets-sync env set payready/sophia-esc/production A_KEY --secret`; the next `sync`"
+        ));
+        assert!(!text.contains("emergency respond"));
     }
 
     #[test]

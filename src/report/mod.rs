@@ -23,6 +23,7 @@ pub mod sync;
 pub mod usage;
 pub mod verify;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -67,8 +68,8 @@ pub trait Report {
     }
 
     /// What the action shows beside the lines that it is about.
-    fn findings(&self) -> &[Problem] {
-        &[]
+    fn findings(&self) -> Cow<'_, [Problem]> {
+        Cow::Borrowed(&[])
     }
 }
 

@@ -1,12 +1,14 @@
 //! The report of `usage`: every name beside the places that hold or use it, and what does not fit.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
 use super::findings::FindingsReport;
-use super::{BOLD, DIM, Report, markdown_text};
+use super::{BOLD, DIM, JobLog, Report, markdown_text};
+use crate::base::error::Problem;
 use crate::base::target::EntryKind;
 use crate::rules::usage::FileKind;
 
@@ -89,8 +91,8 @@ impl UsageReport {
     }
 }
 
-impl Report for UsageReport {
-    fn human(&self, to: &mut dyn Write) -> io::Result<()> {
+impl UsageReport {
+    fn table(&self, to: &mut dyn Write) -> io::Result<()> {
         let table: Vec<Vec<String>> = std::iter::once(headings()).chain(self.rows.iter().map(Row::cells)).collect();
         let columns = headings().len();
         let width =
@@ -103,8 +105,23 @@ impl Report for UsageReport {
             let style = if index == 0 { BOLD } else { anstyle::Style::new() };
             writeln!(to, "{style}{}{style:#}", line.trim_end())?;
         }
-        writeln!(to, "{DIM}uses in {}; reading code is by pattern{DIM:#}\n", super::counted(self.files, "file"))?;
+        writeln!(to, "{DIM}uses in {}; reading code is by pattern{DIM:#}\n", super::counted(self.files, "file"))
+    }
+}
+
+impl Report for UsageReport {
+    fn human(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.table(to)?;
         self.findings.human(to)
+    }
+
+    fn log(&self, log: &mut dyn JobLog) -> io::Result<()> {
+        self.table(log)?;
+        self.findings.log(log)
+    }
+
+    fn findings(&self) -> Cow<'_, [Problem]> {
+        self.findings.findings()
     }
 
     fn json(&self) -> Json {
@@ -125,5 +142,24 @@ impl Report for UsageReport {
             writeln!(to, "| {} |", cells.join(" | "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::runner::Disarmed;
+
+    #[test]
+    fn the_log_of_the_action_leaves_the_findings_to_annotations() {
+        let problems = vec![Problem::error("used-not-defined", "`X_KEY` is not delivered")];
+        let findings = FindingsReport { command: "usage", subject: "d.yaml".into(), problems, unchecked: vec![] };
+        let report = UsageReport { stacks: vec![], rows: vec![], files: 2, findings };
+        let mut bytes = Vec::new();
+        report.log(&mut Disarmed::new(anstream::StripStream::new(&mut bytes))).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("uses in 2 files") && text.ends_with("d.yaml: 1 error\n"), "{text}");
+        assert!(!text.contains("X_KEY"), "{text}");
+        assert_eq!(report.findings(), report.findings.problems);
     }
 }

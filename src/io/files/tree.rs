@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
-use super::{cannot, list, open_to_read};
+use super::{cannot, entries, open_to_read};
 use crate::base::error::{Failure, Outcome};
 
 /// Bytes read at once.
@@ -23,7 +23,7 @@ pub enum State {
 /// One file below a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeFile {
-    /// From the folder, with `/`.
+    /// From the folder, with `/`; with U+FFFD for what is not UTF-8, and then nothing is found under it.
     pub path: String,
     pub state: State,
     /// A repository of its own (a submodule): not a file, and not searched.
@@ -36,17 +36,18 @@ pub fn walk(folder: &Path) -> (Vec<TreeFile>, Vec<Failure>) {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     let mut folders = vec![String::new()];
     while let Some(below) = folders.pop() {
-        let entries = match list(&folder.join(&below)) {
-            Ok(entries) => entries,
+        let listed = match entries(&folder.join(&below)) {
+            Ok(listed) => listed,
             Err(failure) => {
                 unreadable.push(failure);
                 continue;
             }
         };
-        for entry in entries.into_iter().filter(|entry| entry.name != ".git") {
-            let path = format!("{below}{}", entry.name);
-            match std::fs::symlink_metadata(folder.join(&path)) {
-                Ok(metadata) if metadata.is_dir() => folders.push(format!("{path}/")),
+        for entry in listed.into_iter().filter(|entry| entry.file_name() != ".git") {
+            let name = entry.file_name();
+            let path = format!("{below}{}", name.to_string_lossy());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && name.to_str().is_some() => folders.push(format!("{path}/")),
                 _ => found.push(TreeFile { path, state: State::Tracked, nested: false }),
             }
         }
@@ -73,6 +74,13 @@ pub fn open(path: &Path) -> Outcome<Option<BufReader<File>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot("read", path, &error)),
     }
+}
+
+/// What stands at a path that [`open`] opens none for; none when nothing does.
+#[must_use]
+pub fn odd(path: &Path) -> Option<&'static str> {
+    let kind = std::fs::symlink_metadata(path).ok()?.file_type();
+    Some(if kind.is_symlink() { "a link" } else { "no plain file" })
 }
 
 #[cfg(test)]
