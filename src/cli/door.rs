@@ -13,6 +13,7 @@ use crate::base::secret::SecretValue;
 use crate::base::target::EntryKind;
 use crate::report::runner::{Disarmed, SHORTEST_MASK};
 use crate::report::{self, BOLD, Format, RED, Report, YELLOW};
+use crate::rules::desired::Desired;
 use crate::rules::variables::Variable;
 
 /// When colour is used (`--color`).
@@ -89,6 +90,15 @@ impl Door {
     pub fn mask_all(&mut self, variables: &[Variable]) {
         for variable in variables.iter().filter(|variable| variable.kind == EntryKind::Secret) {
             self.mask(&variable.name, &variable.value);
+        }
+    }
+
+    /// Masks the secrets among what a stack delivers; see [`Self::mask`].
+    pub fn mask_desired(&mut self, desired: &Desired) {
+        for candidate in &desired.candidates {
+            if let Some(secret) = candidate.secret() {
+                self.mask(&candidate.name, secret);
+            }
         }
     }
 

@@ -159,11 +159,7 @@ impl Run {
     ) -> Outcome<Self> {
         let masked = async {
             let values = values.await?;
-            for candidate in &values.desired.candidates {
-                if let Some(secret) = candidate.secret() {
-                    door.mask(&candidate.name, secret);
-                }
-            }
+            door.mask_desired(&values.desired);
             Ok(values)
         };
         let context = Context { github: &github, tell: &|_| {}, audit: None };

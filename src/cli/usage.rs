@@ -55,7 +55,9 @@ pub async fn run(args: UsageArgs, session: &Session, door: &mut Door) -> Outcome
         let source = session.source(&args.source, door).await?;
         let mut all = Vec::new();
         for stack in &stacks {
-            all.push(sync::open(&definition, stack, &*source).await?);
+            let opened = sync::open(&definition, stack, &*source).await?;
+            door.mask_desired(&opened.values.desired);
+            all.push(opened);
         }
         let token = match all.first() {
             Some(first) => session.token_of_esc(&args.github, first, door)?,

@@ -51,11 +51,7 @@ pub async fn run(args: VerifyArgs, session: &Session, door: &mut Door) -> Outcom
     let source = session.source(&args.source, door).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
     let token = session.token_of_esc(&args.github, &opened, door)?;
-    for candidate in &opened.values.desired.candidates {
-        if let Some(secret) = candidate.secret() {
-            door.mask(&candidate.name, secret);
-        }
-    }
+    door.mask_desired(&opened.values.desired);
     let key = opened.values.key.as_ref().ok_or_else(|| {
         Failure::refused(
             "fingerprint-key-missing",
