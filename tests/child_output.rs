@@ -1,4 +1,5 @@
-//! `run` under load and under signals: the child's output at speed, in flat memory, and nothing of a secret in it.
+//! `run` under load and under signals: the child's output at speed, in flat memory, and nothing of a secret in it;
+//! the real binary passes on signals, prompts and exit codes.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +16,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use sophia_secrets_sync::base::secret::SecretValue;
 use sophia_secrets_sync::io::child::{ChildSettings, Redacted, run};
 use sophia_secrets_sync::rules::redaction::Secrets;
+use sophia_secrets_sync::sandbox::{self, Options, Running};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+mod support;
 
 const SECRET: &str = "marker-load-0123456789abcdef";
 const SECOND: &str = "-----BEGIN-----\nmarker-load-line-two-of-a-key\n-----END-----";
@@ -133,6 +140,155 @@ async fn a_grandchild_that_keeps_the_stream_open_does_not_keep_us() {
     assert_eq!(run(shell("sleep 20 & echo done"), redacted(&sink)).await.unwrap(), 0);
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(text(&sink), "done\n");
+}
+
+/// Longer than this hangs.
+const LONGEST: Duration = Duration::from_secs(60);
+
+const DEFINITION: &str = "name: sophia-esc\norganization: payready\nsecretGroups: [{ name: api-keys }]\n\
+                          defaultStack: production\nenvironments: [{ name: production }]\n";
+
+/// A sandbox whose one environment has the variable `KEY`, and `run` of the real binary against it.
+struct World {
+    sandbox: Running,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let mut options = Options::new(support::clock);
+        let document = format!("values: {{ api-keys: {{ KEY: {{ fn::secret: {SECRET} }} }} }}\n");
+        let seed = json!({"esc": {"environments": {"payready/sophia-esc/production": document}}});
+        options.seed = serde_json::from_value(seed).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a file for the binary")]
+        std::fs::write(folder.path().join("pulumi-esc-environment.yaml"), DEFINITION).unwrap();
+        Self { sandbox: sandbox::start(options).await.unwrap(), folder }
+    }
+
+    fn run(&self, options: &[&str], script: &str) -> RunningBinary {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_sophia-secrets-sync"))
+            .arg("run")
+            .args(options)
+            .args(["--", "/bin/sh", "-c", script])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("PULUMI_BACKEND_URL", &self.sandbox.pulumi_url)
+            .env("PULUMI_ACCESS_TOKEN", &self.sandbox.pulumi_token)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        RunningBinary { stdin: child.stdin.take(), stdout: child.stdout.take().unwrap(), shown: String::new(), child }
+    }
+}
+
+struct RunningBinary {
+    child: tokio::process::Child,
+    stdin: Option<tokio::process::ChildStdin>,
+    stdout: tokio::process::ChildStdout,
+    shown: String,
+}
+
+impl RunningBinary {
+    /// Waits until the output so far is `text`, and not a byte more.
+    async fn shows(&mut self, text: &str) {
+        let mut chunk = [0; 1024];
+        while self.shown != text {
+            let count = tokio::time::timeout(LONGEST, self.stdout.read(&mut chunk)).await;
+            let count = count.unwrap_or_else(|_| panic!("only {:?} was shown of {text:?}", self.shown)).unwrap();
+            assert!(count > 0, "ended with {:?} instead of {text:?}", self.shown);
+            self.shown.push_str(std::str::from_utf8(&chunk[..count]).unwrap());
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// The exit code, and all that was shown.
+    async fn end(mut self) -> (Option<i32>, String) {
+        drop(self.stdin.take());
+        let mut rest = String::new();
+        let end = async {
+            self.stdout.read_to_string(&mut rest).await.unwrap();
+            self.child.wait().await.unwrap().code()
+        };
+        let code = tokio::time::timeout(LONGEST, end).await.unwrap_or_else(|_| panic!("the run does not end"));
+        (code, self.shown + &rest)
+    }
+}
+
+/// Redacted, and with our own streams.
+const BOTH: [&[&str]; 2] = [&[], &["--no-redact"]];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_reach_the_program_and_its_exit_code_is_ours() {
+    let world = World::new().await;
+    let script = "for s in INT QUIT HUP TERM USR1 USR2; do trap \"echo got $s; exit \\$code\" $s; done
+        code=41; echo ready; while :; do sleep 0.01; done";
+    let signals = [
+        ("INT", Signal::INT),
+        ("QUIT", Signal::QUIT),
+        ("HUP", Signal::HUP),
+        ("TERM", Signal::TERM),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+    ];
+    for options in BOTH {
+        for (word, signal) in signals {
+            let mut running = world.run(options, script);
+            running.shows("ready\n").await;
+            running.signal(signal);
+            assert_eq!(running.end().await, (Some(41), format!("ready\ngot {word}\n")), "{options:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_may_ignore_a_signal_and_go_on() {
+    let world = World::new().await;
+    for options in BOTH {
+        let script = "trap 'echo not yet' TERM; echo ready; until read -r word; do :; done; echo $word; exit 5";
+        let mut running = world.run(options, script);
+        running.shows("ready\n").await;
+        running.signal(Signal::TERM);
+        running.shows("ready\nnot yet\n").await;
+        running.stdin.as_mut().unwrap().write_all(b"done\n").await.unwrap();
+        assert_eq!(running.end().await, (Some(5), "ready\nnot yet\ndone\n".to_owned()), "{options:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_a_signal_ends_gives_128_and_its_number() {
+    let world = World::new().await;
+    for options in BOTH {
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+            let mut running = world.run(options, "echo ready; exec sleep 60");
+            running.shows("ready\n").await;
+            running.signal(signal);
+            assert_eq!(running.end().await, (Some(code), "ready\n".to_owned()), "{options:?}");
+        }
+        let running = world.run(options, "kill -KILL $$");
+        assert_eq!(running.end().await, (Some(137), String::new()), "{options:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_without_a_line_break_is_answered() {
+    let world = World::new().await;
+    // The second prompt ends in the first letters of the secret. Neither has more output behind it before its answer.
+    let script = "printf 'name? '; read -r name; printf 'mar'; read -r rest; echo \"$name$rest $KEY\"";
+    let mut running = world.run(&[], script);
+    running.shows("name? ").await;
+    running.stdin.as_mut().unwrap().write_all(b"so\n").await.unwrap();
+    running.shows("name? mar").await;
+    running.stdin.as_mut().unwrap().write_all(b"phia\n").await.unwrap();
+    assert_eq!(running.end().await, (Some(0), "name? marsophia ***\n".to_owned()));
 }
 
 /// Peak resident memory of this process in KiB.
