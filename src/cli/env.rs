@@ -1,30 +1,29 @@
 //! `env …`: one ESC environment, in Pulumi Cloud or in the embedded store.
 
-use std::io::IsTerminal;
-use std::path::{Path as FilePath, PathBuf};
+mod commands;
+mod edit;
+mod recipients;
+mod value;
 
-use clap::{Args, Subcommand};
+use std::path::Path as FilePath;
 
+use clap::Args;
+
+pub use self::commands::EnvCommand;
 use super::args::{OutputFormat, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
-use super::{child, environment, input};
+use super::input;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome};
-use crate::esc::changes::Deed;
-use crate::esc::edit::{Edit, NewValue};
+use crate::esc::edit::Edit;
 use crate::esc::path::Path;
-use crate::esc::projection::Projection;
 use crate::flow::env::{self, Changed};
-use crate::io::age_keys::Recipient;
-use crate::io::child::{self as program, ChildSettings};
-use crate::io::esc_local::EscLocal;
 use crate::io::files;
 use crate::io::recorded::Recorded;
-use crate::io::source::{Secrets, Source, Version};
+use crate::io::source::{Source, Version};
 use crate::report::Format;
-use crate::report::env::{EnvChange, EnvNames};
-use crate::rules::audit_esc;
+use crate::report::env::EnvChange;
 
 #[derive(Debug, Clone, Args)]
 pub struct EnvArgs {
@@ -34,176 +33,8 @@ pub struct EnvArgs {
     pub source: SourceArgs,
 }
 
-/// `ENVIRONMENT` is ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack of the definition;
-/// `@12` or `@tag` names a revision.
-#[derive(Debug, Clone, Subcommand)]
-pub enum EnvCommand {
-    /// Check the stored definition, or one in a file
-    Check {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Definition to check instead; `-` is stdin
-        #[arg(short, long, value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
-    /// Edit the definition in an editor, or replace it by a file
-    Edit {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Definition to store; `-` is stdin
-        #[arg(short, long, value_name = "FILE")]
-        file: Option<PathBuf>,
-        /// Show static secrets in clear while editing
-        #[arg(long)]
-        show_secrets: bool,
-    },
-    /// Encrypt what stands in plaintext in an embedded store
-    Encrypt {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-    },
-    /// Show a value, where it is defined, and its definition
-    Get {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Property path, such as `api-keys.OPENAI_API_KEY`
-        path: Option<String>,
-        /// Show secrets in clear
-        #[arg(long)]
-        show_secrets: bool,
-        /// Show the value only, in this form
-        #[arg(long, value_name = "FORM", value_enum)]
-        value: Option<Form>,
-    },
-    /// List the revisions, newest first
-    History {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Most revisions to list
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        limit: usize,
-    },
-    /// Make an environment
-    Init {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Definition to begin with; `-` is stdin
-        #[arg(short, long, value_name = "FILE")]
-        file: Option<PathBuf>,
-        /// Who else may open it, in an embedded store: `age1…` or an SSH public key (repeatable)
-        #[arg(long = "recipient", value_name = "KEY")]
-        recipients: Vec<String>,
-    },
-    /// List the environments of an organization
-    Ls {
-        /// Pulumi organization [default: --org, else the definition's]
-        organization: Option<String>,
-    },
-    /// Open an environment; --format is json, yaml, detailed, dotenv, shell or string
-    Open {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Property path, such as `api-keys.OPENAI_API_KEY`
-        path: Option<String>,
-    },
-    /// Who may open an environment of an embedded store
-    #[command(subcommand)]
-    Recipients(RecipientsCommand),
-    /// Remove a property, or the environment
-    Rm {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Property path, such as `api-keys.OPENAI_API_KEY`
-        path: Option<String>,
-        /// Do not ask before the environment is removed
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Make an old revision the newest one
-    Rollback {
-        /// ENVIRONMENT@REVISION
-        environment: String,
-    },
-    /// Set a property
-    Set {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// Property path, such as `api-keys.OPENAI_API_KEY`
-        path: String,
-        /// YAML; never a secret, which is read from stdin or a hidden prompt
-        value: Option<String>,
-        /// Read the value from a file; `-` is stdin
-        #[arg(short, long, value_name = "FILE", conflicts_with = "value")]
-        file: Option<PathBuf>,
-        /// Store it readable although it is called like a secret, or was one
-        #[arg(long, conflicts_with = "secret")]
-        plaintext: bool,
-        /// Encrypt the value
-        #[arg(long)]
-        secret: bool,
-        /// Take the value as it stands, not as YAML
-        #[arg(long)]
-        string: bool,
-    },
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub enum RecipientsCommand {
-    /// Let somebody open it
-    Add {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// `age1…` or an SSH public key
-        #[arg(value_name = "KEY")]
-        recipients: Vec<String>,
-        /// Let the passphrase in SOPHIA_AGE_PASSPHRASE open it too
-        #[arg(long)]
-        passphrase: bool,
-    },
-    /// List them
-    Ls {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-    },
-    /// Take it from somebody: a new data key, and every secret encrypted again
-    Rm {
-        /// ORGANIZATION/PROJECT/ENVIRONMENT, PROJECT/ENVIRONMENT, or a stack
-        environment: String,
-        /// `age1…` or an SSH public key
-        #[arg(value_name = "KEY")]
-        recipient: String,
-    },
-}
-
-/// Forms of `env get --value`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    Json,
-    Yaml,
-    Detailed,
-    Dotenv,
-    Shell,
-    String,
-}
-
-impl Form {
-    fn projection(self) -> Projection {
-        match self {
-            Self::Json => Projection::Json,
-            Self::Yaml => Projection::Yaml,
-            Self::Detailed => Projection::Detailed,
-            Self::Dotenv => Projection::Dotenv,
-            Self::Shell => Projection::Shell,
-            Self::String => Projection::String,
-        }
-    }
-}
-
 /// Bytes of the largest definition or value that is read.
 const LARGEST: u64 = 16 << 20;
-
-/// How a passphrase is called among recipients.
-const PASSPHRASE: &str = "a passphrase";
 
 /// Runs `env …`.
 ///
@@ -216,10 +47,10 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
         EnvCommand::Recipients(command) => return here.recipients(command, door).await,
         EnvCommand::Init { environment, file, recipients } => {
             let name = here.latest(&environment, door)?;
-            let recipients = keys(&recipients)?;
+            let recipients = recipients::keys(&recipients)?;
             let store = here.session.embedded_store(here.args, &recipients)?;
             if store.is_none() && !recipients.is_empty() {
-                return Err(only_embedded("recipients"));
+                return Err(recipients::only_embedded("recipients"));
             }
             let source: Box<dyn Source> = match store {
                 Some(store) => Box::new(Recorded::new(Box::new(store), session.recorder())),
@@ -259,7 +90,7 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
             let name = here.latest(&environment, door)?;
             let changed = match file {
                 Some(file) => env::replace(source, &name, &read(&file)?, None).await?,
-                None => edit(source, &name, show_secrets, here, door).await?,
+                None => edit::edit(source, &name, show_secrets, here, door).await?,
             };
             Ok(told(door, &changed))
         }
@@ -329,7 +160,7 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
         EnvCommand::Set { environment, path, value, file, plaintext, secret, string } => {
             let name = here.latest(&environment, door)?;
             let path = path_of(Some(&path))?;
-            let value = new_value(value, file.as_deref(), secret, string, &path)?;
+            let value = value::new_value(value, file.as_deref(), secret, string, &path)?;
             Ok(told(door, &env::set(source, &name, &path, value, plaintext).await?))
         }
         // Done before a source was opened.
@@ -381,48 +212,6 @@ impl Here<'_> {
                 .hint(format!("name the environment: `{name}`"))),
         }
     }
-
-    fn store(&self) -> Outcome<EscLocal> {
-        self.session.embedded_store(self.args, &[])?.ok_or_else(|| only_embedded("recipients"))
-    }
-
-    async fn recipients(&self, command: RecipientsCommand, door: &mut Door) -> Outcome<u8> {
-        let store = self.store()?;
-        match command {
-            RecipientsCommand::Ls { environment } => {
-                let found = store.recipients(&self.latest(&environment, door)?)?;
-                let mut names: Vec<String> = found.keys.iter().map(ToString::to_string).collect();
-                if found.passphrase {
-                    names.push(PASSPHRASE.to_owned());
-                }
-                door.report(&EnvNames { command: "recipients ls", what: "recipients", names });
-            }
-            RecipientsCommand::Add { environment, recipients, passphrase } => {
-                let name = self.latest(&environment, door)?;
-                let recipients = keys(&recipients)?;
-                if recipients.is_empty() && !passphrase {
-                    return Err(Failure::usage("age-recipient", "no recipient was given"));
-                }
-                let names = recipients.iter().map(ToString::to_string).chain(passphrase.then(|| PASSPHRASE.to_owned()));
-                let entries = audit_esc::recipients(&name, Deed::Create, names);
-                let add = async { store.add_recipients(&name, &recipients, passphrase) };
-                let changed = self.session.recorder().record(&name, entries, |_| None, add).await?;
-                let environment = name.to_string();
-                door.report(&EnvChange { command: "recipients add", environment, revision: None, changed });
-            }
-            RecipientsCommand::Rm { environment, recipient } => {
-                let name = self.latest(&environment, door)?;
-                let recipient: Recipient = recipient.parse()?;
-                let entries = audit_esc::recipients(&name, Deed::Delete, [recipient.to_string()]);
-                let remove = async { store.remove_recipient(&name, &recipient).map(Some) };
-                let revision = self.session.recorder().record(&name, entries, |revision| *revision, remove).await?;
-                let environment = name.to_string();
-                door.report(&EnvChange { command: "recipients rm", environment, revision, changed: true });
-                door.note("what it has read stays known to it: rotate the secrets themselves");
-            }
-        }
-        Ok(0)
-    }
 }
 
 /// The environment that `text` names, as the `env` commands read it.
@@ -431,31 +220,6 @@ impl Here<'_> {
 /// `env-name`, `env-revision`; those of the definition, when it is needed.
 pub(super) fn named(text: &str, args: &SourceArgs, session: &Session, door: &mut Door) -> Outcome<EscName> {
     Here { session, args }.latest(text, door)
-}
-
-impl OutputFormat {
-    /// The form of `env open`; JSON when none was asked for.
-    fn projection(self) -> Outcome<Projection> {
-        match self {
-            Self::Human | Self::Json => Ok(Projection::Json),
-            Self::Yaml => Ok(Projection::Yaml),
-            Self::Detailed => Ok(Projection::Detailed),
-            Self::Dotenv => Ok(Projection::Dotenv),
-            Self::Shell => Ok(Projection::Shell),
-            Self::String => Ok(Projection::String),
-            Self::Markdown => Err(Failure::usage("env-form", "an environment is not opened as Markdown")
-                .hint("--format json, yaml, detailed, dotenv, shell or string")),
-        }
-    }
-}
-
-fn only_embedded(what: &str) -> Failure {
-    Failure::usage("env-cloud", format!("environments of Pulumi Cloud have no {what}"))
-        .hint("give --esc-url file://DIR; access to Pulumi Cloud is set in its console")
-}
-
-fn keys(texts: &[String]) -> Outcome<Vec<Recipient>> {
-    texts.iter().map(|text| text.parse()).collect()
 }
 
 fn path_of(text: Option<&str>) -> Outcome<Path> {
@@ -472,109 +236,10 @@ fn read(file: &FilePath) -> Outcome<String> {
     files::read_text(file, LARGEST)
 }
 
-fn new_value(
-    value: Option<String>,
-    file: Option<&FilePath>,
-    secret: bool,
-    string: bool,
-    path: &Path,
-) -> Outcome<NewValue> {
-    if secret {
-        return match (value, file) {
-            (Some(_), _) => {
-                Err(Failure::usage("env-secret-argument", "a secret is not taken as an argument; nothing was written")
-                    .hint("leave it out to type it, or pipe it to stdin; arguments can be seen by other programs"))
-            }
-            (None, Some(file)) if file != FilePath::new("-") => {
-                Ok(NewValue::Secret(crate::base::secret::SecretValue::new(files::read_bytes(file, LARGEST)?)))
-            }
-            (None, _) => input::secret(&format!("Value of {path}: ")).map(NewValue::Secret),
-        };
-    }
-    let text = match (value, file) {
-        (Some(text), _) if env::holds_a_secret(&text) => {
-            return Err(Failure::usage(
-                "env-secret-argument",
-                "a secret is not taken as an argument; nothing was written",
-            )
-            .hint("`env set --secret` reads it from stdin; `env edit --file` takes a definition"));
-        }
-        (Some(text), _) => text,
-        (None, Some(file)) => read(file)?,
-        (None, None) if !std::io::stdin().is_terminal() => read(FilePath::new("-"))?,
-        (None, None) => {
-            return Err(
-                Failure::usage("env-value", "no value was given").hint("give VALUE, --file FILE, or pipe it to stdin")
-            );
-        }
-    };
-    Ok(match text {
-        text if string => NewValue::Expression(text),
-        text if text.is_empty() => NewValue::Expression(text),
-        text => NewValue::Yaml(text),
-    })
-}
-
 fn told(door: &mut Door, changed: &Changed) -> u8 {
     door.problems(&changed.warnings);
     door.report(&changed.report);
     0
-}
-
-/// Opens the editor on a private file that is gone afterwards; again, when the text has errors and the person
-/// wants to go on.
-async fn edit(
-    source: &dyn Source,
-    name: &EscName,
-    show_secrets: bool,
-    here: &Here<'_>,
-    door: &mut Door,
-) -> Outcome<Changed> {
-    let editor = [environment::VISUAL, environment::EDITOR]
-        .into_iter()
-        .find_map(|variable| here.session.environment.get(variable))
-        .ok_or_else(|| {
-            Failure::usage("env-editor", "no editor is known")
-                .hint("set EDITOR, or give the definition with --file FILE (`-` is stdin)")
-        })?;
-    let secrets = if show_secrets { Secrets::Decrypted } else { Secrets::Encrypted };
-    let before = source.read(name, &Version::Latest, secrets).await?;
-    let folder = files::TemporaryFolder::new()?;
-    let file = folder.path().join(format!("{}.yaml", name.environment));
-    files::write_private(&file, before.text.as_bytes())?;
-    loop {
-        let mut words = editor.split_whitespace().map(std::ffi::OsString::from);
-        let settings = ChildSettings {
-            program: words.next().unwrap_or_default(),
-            arguments: words.chain([file.clone().into_os_string()]).collect(),
-            variables: Vec::new(),
-            unset: child::TOKENS.map(str::to_owned).to_vec(),
-            at_a_terminal: std::io::stdin().is_terminal(),
-        };
-        let code = program::run(settings, None).await?;
-        if code != 0 {
-            return Err(Failure::usage("env-editor", format!("the editor ended with {code}; nothing was written")));
-        }
-        let text = files::read_text(&file, LARGEST)?;
-        if text.trim().is_empty() {
-            return Err(Failure::usage("env-editor", "the definition was emptied; nothing was written")
-                .hint(format!("`env rm {name}` removes the environment")));
-        }
-        if text == before.text {
-            let report =
-                EnvChange { command: "edit", environment: name.to_string(), revision: before.revision, changed: false };
-            return Ok(Changed { report, warnings: Vec::new() });
-        }
-        match env::replace(source, name, &text, before.etag.as_deref()).await {
-            Err(failure) if failure.code == "esc-diagnostics" && std::io::stdin().is_terminal() => {
-                door.failure(&failure);
-                if !input::confirmed("Edit again?", "yes") {
-                    return Err(failure);
-                }
-            }
-            done => return done,
-        }
-    }
 }
 
 /// What reports are written in: the forms of values are for `env open` alone.

@@ -1,0 +1,59 @@
+//! The value of `env set`, from an argument, a file, stdin or a hidden prompt.
+
+use std::io::IsTerminal;
+use std::path::Path as FilePath;
+
+use super::super::input;
+use super::{LARGEST, read};
+use crate::base::error::{Failure, Outcome};
+use crate::esc::edit::NewValue;
+use crate::esc::path::Path;
+use crate::flow::env;
+use crate::io::files;
+
+/// What `env set` was given.
+///
+/// # Errors
+/// `env-secret-argument` for a secret as an argument, `env-value` for none; those of reading.
+pub(super) fn new_value(
+    value: Option<String>,
+    file: Option<&FilePath>,
+    secret: bool,
+    string: bool,
+    path: &Path,
+) -> Outcome<NewValue> {
+    if secret {
+        return match (value, file) {
+            (Some(_), _) => {
+                Err(Failure::usage("env-secret-argument", "a secret is not taken as an argument; nothing was written")
+                    .hint("leave it out to type it, or pipe it to stdin; arguments can be seen by other programs"))
+            }
+            (None, Some(file)) if file != FilePath::new("-") => {
+                Ok(NewValue::Secret(crate::base::secret::SecretValue::new(files::read_bytes(file, LARGEST)?)))
+            }
+            (None, _) => input::secret(&format!("Value of {path}: ")).map(NewValue::Secret),
+        };
+    }
+    let text = match (value, file) {
+        (Some(text), _) if env::holds_a_secret(&text) => {
+            return Err(Failure::usage(
+                "env-secret-argument",
+                "a secret is not taken as an argument; nothing was written",
+            )
+            .hint("`env set --secret` reads it from stdin; `env edit --file` takes a definition"));
+        }
+        (Some(text), _) => text,
+        (None, Some(file)) => read(file)?,
+        (None, None) if !std::io::stdin().is_terminal() => read(FilePath::new("-"))?,
+        (None, None) => {
+            return Err(
+                Failure::usage("env-value", "no value was given").hint("give VALUE, --file FILE, or pipe it to stdin")
+            );
+        }
+    };
+    Ok(match text {
+        text if string => NewValue::Expression(text),
+        text if text.is_empty() => NewValue::Expression(text),
+        text => NewValue::Yaml(text),
+    })
+}
