@@ -10,11 +10,11 @@ use super::args::SourceArgs;
 use super::audit;
 use super::connect::Session;
 use super::door::Door;
+use super::import::{self, DotenvArgs};
 use crate::base::error::{Failure, Outcome};
 use crate::flow::leaks::{self, Ask, Secrets};
 use crate::flow::sync;
 use crate::io::files;
-use crate::rules::dotenv;
 
 #[derive(Debug, Clone, Args)]
 pub struct LeaksArgs {
@@ -64,13 +64,8 @@ pub async fn run(args: LeaksArgs, session: &Session, door: &mut Door) -> Outcome
 }
 
 fn of_file(file: &Path, door: &mut Door) -> Outcome<Secrets> {
-    let bytes = files::read_bytes(file, dotenv::LARGEST as u64)?;
+    let parsed = import::read(file, DotenvArgs::default(), door)?;
     let shown = file.display().to_string();
-    let options = dotenv::Options { file: &shown, expand: false, strict: false };
-    let parsed = dotenv::parse(&bytes, options).map_err(|problems| {
-        Failure::usage("dotenv", format!("`{shown}` cannot be read as a dotenv file")).problems(problems)
-    })?;
-    door.problems(&parsed.warnings);
     let mut secrets = Secrets { stacks: vec![shown.clone()], from_file: true, ..Secrets::default() };
     for entry in parsed.entries {
         secrets.add(&entry.name, &shown, &Arc::new(entry.value));
