@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use sophia_secrets_sync::rules::dotenv::readers::{Form, Reader, broken};
 
@@ -108,7 +111,7 @@ fn bash(path: &Path, names: &[String]) -> Read {
     Some(names.iter().cloned().zip(values).filter(|(_, value)| value != "(unset)").collect())
 }
 
-/// Every value of up to three of the signs that readers fall over, between plain letters or not.
+/// Every value of up to two of the signs that readers fall over, between plain letters or not, and many of more.
 fn values() -> Vec<String> {
     let signs = ["'", "\"", "\\", "$", "${A}", "`", "#", " ", "\n", "\r", "\r\n", "\\n", "!", "=", "é"];
     let mut values: Vec<String> = load::<WriteCase>("written.yaml").into_iter().map(|case| case.value).collect();
@@ -117,6 +120,12 @@ fn values() -> Vec<String> {
             values.extend([format!("{first}{second}"), format!("x{first}{second}y"), format!("x{first}y{second}")]);
         }
     }
+    // Longer ones, and any other letters; the same in every run.
+    let parts =
+        prop_oneof![3 => proptest::sample::select(signs.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
+    let texts = proptest::collection::vec(parts, 1..8).prop_map(|parts| parts.concat().replace('\0', ""));
+    let mut runner = TestRunner::deterministic();
+    values.extend((0..600).map(|_| texts.new_tree(&mut runner).unwrap().current()));
     values.sort();
     values.dedup();
     values
