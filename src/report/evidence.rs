@@ -98,6 +98,8 @@ pub struct Coverage {
     pub target: String,
     pub expected: usize,
     pub present: usize,
+    /// The target could not be read: none counts as present, which says nothing.
+    pub unread: bool,
 }
 
 /// Changes and failures of one day.
@@ -128,18 +130,20 @@ impl Evidence {
     /// By group, stack and target.
     #[must_use]
     pub fn coverage(&self) -> Vec<Coverage> {
-        let mut counts: BTreeMap<(&str, &str, &str), (usize, usize)> = BTreeMap::new();
+        let mut counts: BTreeMap<(&str, &str, &str), (usize, usize, bool)> = BTreeMap::new();
         for entry in &self.entries {
-            let (expected, present) = counts.entry((&entry.group, &entry.stack, &entry.target)).or_default();
+            let (expected, present, unread) = counts.entry((&entry.group, &entry.stack, &entry.target)).or_default();
             *expected += 1;
             *present += usize::from(!matches!(entry.presence, Presence::Missing | Presence::Unknown));
+            *unread |= entry.presence == Presence::Unknown;
         }
-        let coverage = counts.into_iter().map(|((group, stack, target), (expected, present))| Coverage {
+        let coverage = counts.into_iter().map(|((group, stack, target), (expected, present, unread))| Coverage {
             group: group.to_owned(),
             stack: stack.to_owned(),
             target: target.to_owned(),
             expected,
             present,
+            unread,
         });
         coverage.collect()
     }
@@ -219,7 +223,11 @@ impl Report for Evidence {
             date(self.since),
             date(self.generated)
         )?;
-        writeln!(to, "  {delivered} of {} deliveries are there as written", self.entries.len())?;
+        write!(to, "  {delivered} of {} deliveries are there as written", self.entries.len())?;
+        match self.entries.len() - self.known().count() {
+            0 => writeln!(to)?,
+            unknown => writeln!(to, ", {unknown} could not be read")?,
+        }
         for state in STATES {
             let style = match state {
                 State::Overdue | State::Never => RED,

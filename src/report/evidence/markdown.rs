@@ -30,7 +30,8 @@ pub fn write(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "\n### Inventory\n\n| group | stack | target | there |\n|---|---|---|---:|")?;
     for row in evidence.coverage() {
         let (group, stack, target) = (cell(&row.group), cell(&row.stack), cell(&row.target));
-        writeln!(to, "| {group} | {stack} | {target} | {}/{} |", row.present, row.expected)?;
+        let present = if row.unread { "?".to_owned() } else { row.present.to_string() };
+        writeln!(to, "| {group} | {stack} | {target} | {present}/{} |", row.expected)?;
     }
     writeln!(to, "\n### Access\n\n| identity | group | stack | by |\n|---|---|---|---|")?;
     for grant in &evidence.grants {

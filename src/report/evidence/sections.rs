@@ -29,14 +29,19 @@ pub fn inventory(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
     let mut rows = Vec::new();
     for of_group in coverage.chunk_by(|left, right| left.group == right.group) {
         for (index, row) in of_group.iter().enumerate() {
-            let says =
-                format!("{}, {}, {}: {} of {} are there", row.group, row.stack, row.target, row.present, row.expected);
+            let present = if row.unread { "?".to_owned() } else { row.present.to_string() };
+            let place = format!("{}, {}, {}", row.group, row.stack, row.target);
+            let says = if row.unread {
+                format!("{place}: could not be read")
+            } else {
+                format!("{place}: {present} of {} are there", row.expected)
+            };
             rows.push(format!(
                 "{}<td>{}</td><td class=\"name\">{}</td><td class=\"number\">{}/{}</td><td class=\"share\">{}</td>",
                 first_of(index, of_group.len(), &escaped(&row.group)),
                 escaped(&row.stack),
                 escaped(&row.target),
-                row.present,
+                present,
                 row.expected,
                 meter(row.present, row.expected, if row.present < row.expected { "due-soon" } else { "ok" }, &says)
             ));
