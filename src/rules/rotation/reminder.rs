@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Row, Standing, State};
 
-/// Tasks of one issue; GitHub's body has room for so many with long names.
-const MOST_TASKS: usize = 300;
+/// Bytes of the tasks of one issue. GitHub takes 65,536 characters; the sentences around the tasks need less than the rest.
+const MOST_BYTES: usize = 60_000;
 
 /// An issue that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,13 +130,16 @@ fn body(mark: &str, stack: &str, owner: Option<&str>, due: &[&Row], issue: Optio
             String::new(),
         ]);
     }
-    lines.extend(tasks.iter().take(MOST_TASKS).map(|(task, says)| format!("- [ ] {task}: {says}")));
-    if tasks.len() > MOST_TASKS {
-        lines.push(format!("- [ ] and {} more: `rotation status --stack {stack}`", tasks.len() - MOST_TASKS));
+    let mut room = MOST_BYTES;
+    let listed_tasks = fitting(tasks.iter().map(|(task, says)| format!("- [ ] {task}: {says}")), &mut room);
+    let more = tasks.len() - listed_tasks.len();
+    lines.extend(listed_tasks);
+    if more > 0 {
+        lines.push(format!("- [ ] and {more} more: `rotation status --stack {stack}`"));
     }
     let open: BTreeSet<&str> = tasks.iter().map(|(task, _)| task.as_str()).collect();
     let done = issue.into_iter().flat_map(|issue| listed(&issue.body)).filter(|task| !open.contains(task.as_str()));
-    lines.extend(done.map(|task| format!("- [x] {task}")).take(MOST_TASKS));
+    lines.extend(fitting(done.map(|task| format!("- [x] {task}")), &mut room));
     lines.extend([
         String::new(),
         format!(
@@ -151,10 +154,21 @@ fn body(mark: &str, stack: &str, owner: Option<&str>, due: &[&Row], issue: Optio
 }
 
 fn body_when_done(mark: &str, stack: &str, issue: &OpenIssue) -> String {
+    let mut room = MOST_BYTES;
     let mut lines = vec![mark.to_owned(), heading(stack), String::new()];
-    lines.extend(listed(&issue.body).map(|task| format!("- [x] {task}")));
+    lines.extend(fitting(listed(&issue.body).map(|task| format!("- [x] {task}")), &mut room));
     lines.extend([String::new(), "All of it is done.".to_owned()]);
     lines.join("\n")
+}
+
+/// The first lines that there is room for, in bytes; `room` is what is left.
+fn fitting(lines: impl Iterator<Item = String>, room: &mut usize) -> Vec<String> {
+    lines
+        .map_while(|line| {
+            *room = room.checked_sub(line.len() + 1)?;
+            Some(line)
+        })
+        .collect()
 }
 
 fn heading(stack: &str) -> String {
@@ -257,11 +271,19 @@ mod tests {
 
     #[test]
     fn an_owner_cannot_end_the_comment_and_long_lists_are_cut() {
-        let many: Vec<Row> =
-            (0..MOST_TASKS + 5).map(|index| due(&format!("N{index}"), Some("--> <b>"), State::Never)).collect();
+        let named = |index: usize| due(&format!("{index:N>250}"), Some("--> <b>"), State::Never);
+        let many: Vec<Row> = (0..305).map(named).collect();
         let reminders = decided(&many, &[]);
-        assert!(first_line(&reminders[0].body).unwrap().matches("-->").count() == 1);
-        assert!(reminders[0].body.contains("- [ ] and 5 more") && reminders[0].body.len() < 65_000);
+        let body = &reminders[0].body;
+        assert!(first_line(body).unwrap().matches("-->").count() == 1);
+        let tasks = body.lines().filter(|line| line.starts_with("- [ ] `")).count();
+        assert!(tasks > 150 && body.contains(&format!("- [ ] and {} more: `", 305 - tasks)), "{tasks}");
+        assert!(body.len() < 65_536, "{}", body.len());
         assert!(decided(&many, &written(&reminders)).iter().all(|reminder| reminder.action == Action::Keep));
+        // Others are due now: what was listed is done, and ticked as far as there is room.
+        let others: Vec<Row> = (305..405).map(named).collect();
+        let updated = decided(&others, &written(&reminders));
+        assert!(updated[0].body.contains("\n- [x] `") && updated[0].body.len() < 65_536, "{}", updated[0].body.len());
+        assert!(decided(&others, &written(&updated)).iter().all(|reminder| reminder.action == Action::Keep));
     }
 }
