@@ -66,7 +66,7 @@ pub struct LogArgs {
     /// Only this secret or variable
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Only what ended like this: done, failed, not-tried
+    /// Only what ended like this: done, failed, not-tried, unknown
     #[arg(long, value_name = "OUTCOME")]
     pub outcome: Option<String>,
     /// Only this run

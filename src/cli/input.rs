@@ -44,6 +44,27 @@ pub fn secret(prompt: &str) -> Outcome<SecretValue> {
     Ok(SecretValue::new(bytes))
 }
 
+/// Whether stdin is a pipe or a file with something to read. Neither waits nor reads: a pipe that nobody has written
+/// to yet holds nothing.
+#[must_use]
+pub fn stdin_holds_bytes() -> bool {
+    holds_bytes(std::io::stdin())
+}
+
+#[cfg(not(unix))]
+fn holds_bytes(_: std::io::Stdin) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn holds_bytes(input: impl std::os::fd::AsFd) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    let Ok(file) = input.as_fd().try_clone_to_owned().map(std::fs::File::from) else { return false };
+    let is_given = file.metadata().is_ok_and(|about| about.is_file() || about.file_type().is_fifo());
+    is_given && rustix::io::ioctl_fionread(&file).is_ok_and(|bytes| bytes > 0)
+}
+
 /// `echo value |` adds a line break that nobody means; any other one belongs to the value.
 fn without_last_line_break(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.last() == Some(&b'\n') {
@@ -71,6 +92,24 @@ pub fn confirmed(question: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_stdin_holds_is_told_without_reading_or_waiting() {
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        assert!(!holds_bytes(&reader), "open, and nothing was written");
+        writer.write_all(b"v").unwrap();
+        assert!(holds_bytes(&reader) && holds_bytes(&reader));
+        drop(writer);
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 1);
+        assert!(!holds_bytes(&reader), "at its end");
+        let mut file = tempfile::tempfile().unwrap();
+        assert!(!holds_bytes(&file));
+        file.write_all(b"v").unwrap();
+        assert!(!holds_bytes(&file), "at its end");
+        std::io::Seek::rewind(&mut file).unwrap();
+        assert!(holds_bytes(&file));
+    }
 
     #[test]
     fn one_line_break_at_the_end_is_dropped_and_no_more() {

@@ -169,6 +169,12 @@ async fn start(
     asked.may_start(&subject).await?;
     let (value, made) = match subject.generate.filter(|_| !args.ask) {
         Some(how) => {
+            if input::stdin_holds_bytes() {
+                let message =
+                    format!("stdin holds a value, and this tool makes that of `{}`; nothing was written", subject.name);
+                return Err(Failure::refused("rotation-value-ignored", message)
+                    .hint("--ask takes the value from stdin; `</dev/null` keeps a loop's own input away"));
+            }
             let made = format!("{} random characters, {}", how.length, how.charset.word());
             (generate::value(how, &mut OsRng), Some(made))
         }
@@ -231,12 +237,10 @@ async fn end(
         });
         return Ok(FINDINGS);
     };
-    let record = vec![complete::record(&asked, &subject, verified.targets, before)];
+    let record = vec![complete::record(&asked, &subject, &verified, before)];
     session.recorder().record(&stack.esc, record, |()| None, asked.end(&subject)).await?;
-    for unseen in &verified.unseen {
-        door.note(&format!("not looked at: {unseen}"));
-    }
-    tell("complete", &subject, stack, Done::Completed { targets: verified.targets, before }, door);
+    let done = Done::Completed { targets: verified.targets, before, not_looked_at: verified.unseen };
+    tell("complete", &subject, stack, done, door);
     Ok(0)
 }
 

@@ -38,6 +38,15 @@ impl Trail {
     pub fn open(&self, run: Run) -> Outcome<AuditLog> {
         AuditLog::open(&self.path, run, (self.clock)())
     }
+
+    /// Whether the trail could be opened now, for what must not be done when the write after it cannot be recorded.
+    /// Adds no line.
+    ///
+    /// # Errors
+    /// As [`AuditLog::open`].
+    pub fn check(&self) -> Outcome<()> {
+        AuditLog::at(&self.path, self.run.clone(), (self.clock)())?.check()
+    }
 }
 
 /// A trail that is open for adding to it, for one run.
@@ -73,14 +82,26 @@ impl AuditLog {
     /// Exit code 3, since nothing was written then: `audit-unwritable` when the file cannot be added to,
     /// `audit-broken` when its end is not what the head file says.
     pub fn open(path: &Path, run: Run, now: Timestamp) -> Outcome<Self> {
+        let log = Self::at(path, run, now)?;
+        log.append(&Entry::of("run-started"))?;
+        Ok(log)
+    }
+
+    /// Opens the file, or makes it with its folder.
+    fn at(path: &Path, run: Run, now: Timestamp) -> Outcome<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             files::make_folder(folder).map_err(|failure| unwritable(path, &failure))?;
         }
         let file = growing::Growing::open(path).map_err(|failure| unwritable(path, &failure))?;
         let state = State { file, head: Head::genesis(), length: u64::MAX };
-        let log = Self { path: path.to_owned(), run, began: (now, Instant::now()), state: Mutex::new(state) };
-        log.append(&Entry::of("run-started"))?;
-        Ok(log)
+        Ok(Self { path: path.to_owned(), run, began: (now, Instant::now()), state: Mutex::new(state) })
+    }
+
+    /// Compares the end of the file with the head file.
+    fn check(&self) -> Outcome<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locked = state.file.lock().map_err(|failure| unwritable(&self.path, &failure))?;
+        self.end(&mut locked).map(|_| ())
     }
 
     /// Adds one line. Blocks until it is on the disk; callers on several tasks and processes take turns.

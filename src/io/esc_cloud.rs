@@ -360,9 +360,10 @@ impl Source for PulumiCloud {
 
     async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()> {
         let request = self.request(Method::DELETE, self.root.revision_tag(name, tag));
-        let told = self.about(Deed::Tag, name);
+        let told = self.about(Deed::Untag, name);
         let answer = self.answer(&told, request).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(told.refused(&answer)) }
+        let is_gone = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
+        if is_gone { Ok(()) } else { Err(told.refused(&answer)) }
     }
 }
 

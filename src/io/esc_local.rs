@@ -427,6 +427,10 @@ impl Source for EscLocal {
 
     async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()> {
         let (name, tag) = (name.clone(), tag.to_owned());
-        self.blocking(move |store| store.tag(&name, &tag, None)).await
+        self.blocking(move |store| {
+            let is_there = store.tags(&name)?.contains_key(&tag);
+            if is_there { store.tag(&name, &tag, None) } else { Ok(()) }
+        })
+        .await
     }
 }

@@ -4,17 +4,18 @@
 //! line `run-started`, then a line for every property that it changes, then `run-ended`.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use super::audit::Trail;
-use super::source::{Document, Opened, Revision, Secrets, Source, SourceKind, Version};
+use super::source::{Document, Opened, Revision, Secrets, Source, SourceKind, Version, may_be_written};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome};
 use crate::esc::changes::Deed;
 use crate::esc::diagnostic::Diagnostic;
+use crate::esc::stored::{self, Stored};
 use crate::rules::audit::{Entry, Run};
 use crate::rules::audit_esc::{entries, entry};
 use crate::rules::definition::Definition;
@@ -50,7 +51,12 @@ impl Recorder {
         let written = write.await;
         let revision = written.as_ref().ok().and_then(revision);
         let error = written.as_ref().err().map(|failure| failure.code.to_owned());
-        let outcome = Some(if written.is_ok() { "done" } else { "failed" }.to_owned());
+        let outcome = match &written {
+            Ok(_) => "done",
+            Err(failure) if may_be_written(failure) => "unknown",
+            Err(_) => "failed",
+        };
+        let outcome = Some(outcome.to_owned());
         let ended = Entry { outcome: outcome.clone(), ..Entry::of("run-ended") };
         let steps = entries.into_iter().map(|entry| Entry {
             revision,
@@ -74,9 +80,16 @@ impl Recorder {
 pub struct Recorded {
     source: Box<dyn Source>,
     recorder: Recorder,
-    /// The newest text of the last environment that was read, encrypted and decrypted: what an update is compared
-    /// with, so that recording asks for nothing more.
-    last: Mutex<Option<(EscName, Vec<Zeroizing<String>>)>>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The newest text of the environment that was read last, encrypted and in clear: what an update is compared with,
+/// so that recording asks for nothing more.
+#[derive(Clone)]
+struct Last {
+    name: EscName,
+    encrypted: Option<Zeroizing<String>>,
+    clear: Option<Zeroizing<String>>,
 }
 
 impl Recorded {
@@ -85,28 +98,52 @@ impl Recorded {
         Self { source, recorder, last: Mutex::new(None) }
     }
 
-    fn remember(&self, name: &EscName, text: &str) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let texts = match &mut *last {
-            Some((known, texts)) if known == name => texts,
-            other => &mut other.insert((name.clone(), Vec::new())).1,
-        };
-        texts.push(Zeroizing::new(text.to_owned()));
-        let old = texts.len().saturating_sub(2);
-        texts.drain(..old);
+    fn last(&self) -> MutexGuard<'_, Option<Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The texts that an update of `name` may have begun with.
-    async fn before(&self, name: &EscName) -> Outcome<Vec<Zeroizing<String>>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match last {
-            Some((known, texts)) if known == *name => Ok(texts),
-            _ => {
-                let document = self.source.read(name, &Version::Latest, Secrets::Encrypted).await?;
-                Ok(vec![Zeroizing::new(document.text)])
-            }
+    fn remember(&self, name: &EscName, secrets: Secrets, text: &str) {
+        let mut last = self.last();
+        let known = last.take().filter(|known| known.name == *name);
+        let known = last.insert(known.unwrap_or_else(|| Last { name: name.clone(), encrypted: None, clear: None }));
+        let text = Some(Zeroizing::new(text.to_owned()));
+        match secrets {
+            Secrets::Encrypted => known.encrypted = text,
+            Secrets::Decrypted => known.clear = text,
         }
     }
+
+    /// What `text` changes in `name`.
+    async fn changes(&self, name: &EscName, text: &str) -> Outcome<Vec<Entry>> {
+        let known = self.last().clone().filter(|known| known.name == *name);
+        let (mut encrypted, mut clear) = known.map_or((None, None), |known| (known.encrypted, known.clear));
+        if encrypted.is_none() && clear.is_none() {
+            let document = self.source.read(name, &Version::Latest, Secrets::Encrypted).await?;
+            encrypted = Some(Zeroizing::new(document.text));
+        }
+        if clear.is_none() && encrypted.as_ref().is_some_and(|encrypted| is_given_in_clear(encrypted, text)) {
+            match self.source.read(name, &Version::Latest, Secrets::Decrypted).await {
+                Ok(document) => clear = Some(Zeroizing::new(document.text)),
+                Err(_) => {
+                    let detail = Some("definition replaced".to_owned());
+                    return Ok(vec![Entry { detail, ..entry(name, Deed::Update) }]);
+                }
+            }
+        }
+        // What was read in clear and is written in clear differs in what was edited; against the ciphertexts of
+        // the same document, every secret would. An entry without a name says that nothing differs.
+        let against = |before: &Zeroizing<String>| entries(self.recorder.definition.as_ref(), name, before, text);
+        let changes = encrypted.iter().chain(&clear).map(against);
+        let least = changes.min_by_key(|entries| (entries.len(), entries.iter().any(|entry| entry.name.is_some())));
+        Ok(least.unwrap_or_default())
+    }
+}
+
+/// Whether `after` gives in clear what `before` holds encrypted, as a definition from a file does.
+fn is_given_in_clear(before: &str, after: &str) -> bool {
+    let (before, after) = (stored::find(before).unwrap_or_default(), stored::find(after).unwrap_or_default());
+    let is_encrypted = |secret: &&stored::StaticSecret| matches!(secret.stored, Stored::Encrypted(_));
+    before.iter().filter(is_encrypted).count() > 1 && !after.is_empty() && !after.iter().any(|one| is_encrypted(&one))
 }
 
 #[async_trait]
@@ -140,18 +177,20 @@ impl Source for Recorded {
     async fn read(&self, name: &EscName, version: &Version, secrets: Secrets) -> Outcome<Document> {
         let document = self.source.read(name, version, secrets).await?;
         if *version == Version::Latest {
-            self.remember(name, &document.text);
+            self.remember(name, secrets, &document.text);
         }
         Ok(document)
     }
 
     async fn update(&self, name: &EscName, text: &str, etag: Option<&str>) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
-        let before = self.before(name).await?;
-        // What was read in clear and is written in clear differs in what was edited; against the ciphertexts of
-        // the same document, every secret would.
-        let changed = before.iter().map(|before| entries(self.recorder.definition.as_ref(), name, before, text));
-        let changed = changed.min_by_key(Vec::len).unwrap_or_default();
-        self.recorder.record(name, changed, |(revision, _)| *revision, self.source.update(name, text, etag)).await
+        let changes = self.changes(name, text).await?;
+        let write = self.source.update(name, text, etag);
+        let written = self.recorder.record(name, changes, |(revision, _)| *revision, write).await;
+        // A text with errors is edited and given again: it still began with the same one.
+        if !matches!(&written, Err(failure) if failure.code == "esc-diagnostics") {
+            *self.last() = None;
+        }
+        written
     }
 
     async fn revisions(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
@@ -162,8 +201,9 @@ impl Source for Recorded {
         self.source.tagged(name, tag).await
     }
 
-    // A tag only names a revision: nothing that the trail is about.
+    // A tag only names a revision: nothing that the trail is about. The write that it is set for is.
     async fn set_tag(&self, name: &EscName, tag: &str, revision: u64) -> Outcome<()> {
+        self.recorder.trail.check()?;
         self.source.set_tag(name, tag, revision).await
     }
 
@@ -207,19 +247,23 @@ mod tests {
         steps.collect()
     }
 
-    #[tokio::test]
-    async fn a_document_edited_in_clear_is_recorded_as_what_was_edited() {
-        let folder = tempfile::tempdir().unwrap();
+    fn recorded_store(folder: &Path) -> Recorded {
         let identities = Identities::parse(&Identities::generate().1).unwrap();
         let store = EscLocal::new(Settings {
-            root: folder.path().join("store"),
+            root: folder.join("store"),
             recipients: identities.recipients(),
             identities,
             author: "alice".into(),
             now: Arc::new(now),
             providers: Providers::default(),
         });
-        let source = Recorded::new(Box::new(store), recorder(folder.path()));
+        Recorded::new(Box::new(store), recorder(folder))
+    }
+
+    #[tokio::test]
+    async fn a_document_edited_in_clear_is_recorded_as_what_was_edited() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = recorded_store(folder.path());
         let at: EscName = "o/p/e".parse().unwrap();
         source.create(&at).await.unwrap();
         let first = "values: {A: {fn::secret: one}, B: {fn::secret: two}}\n";
@@ -228,6 +272,7 @@ mod tests {
         let stored = source.read(&at, &Version::Latest, Secrets::Encrypted).await.unwrap();
         source.update(&at, &clear.text.replace("two", "three"), stored.etag.as_deref()).await.unwrap();
         let late = source.update(&at, &clear.text, stored.etag.as_deref()).await.unwrap_err();
+        source.remove_tag(&at, "gone").await.unwrap();
         source.delete(&at).await.unwrap();
         assert_eq!(late.code, "esc-conflict");
         let expected =
@@ -236,6 +281,42 @@ mod tests {
         assert_eq!(steps.pop().unwrap(), "delete - done");
         assert!(steps.drain(4..).all(|step| step.ends_with("- failed esc-conflict")));
         assert_eq!(steps, expected);
+    }
+
+    #[tokio::test]
+    async fn a_text_with_errors_is_edited_again_and_a_file_in_clear_is_compared_in_clear() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = recorded_store(folder.path());
+        let at: EscName = "o/p/e".parse().unwrap();
+        source.create(&at).await.unwrap();
+        source.update(&at, "values: {A: {fn::secret: one}, B: {fn::secret: two}}\n", None).await.unwrap();
+        let clear = source.read(&at, &Version::Latest, Secrets::Decrypted).await.unwrap().text;
+        for (text, fails) in [
+            (clear.replace("two", "three").replace("values: {", "values: {C: '${none}', "), true),
+            (clear.replace("two", "three"), false),
+        ] {
+            let stored = source.read(&at, &Version::Latest, Secrets::Encrypted).await.unwrap();
+            let written = source.update(&at, &text, stored.etag.as_deref()).await;
+            assert_eq!(written.err().map(|failure| failure.code), fails.then_some("esc-diagnostics"));
+        }
+        source.read(&at, &Version::Latest, Secrets::Encrypted).await.unwrap();
+        source.update(&at, &clear.replace("one", "four").replace("two", "three"), None).await.unwrap();
+        let done: Vec<String> = steps(folder.path()).into_iter().filter(|step| step.ends_with("done")).collect();
+        assert_eq!(done[3..], ["update B 3 done", "update A 4 done"]);
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_answer_was_lost_is_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        let at: EscName = "o/p/e".parse().unwrap();
+        for code in ["esc-unreachable", "esc-answer", "esc-unavailable", "esc-rate-limited"] {
+            let write = async { Err::<(), _>(Failure::unexpected(code, "could not update")) };
+            let entries = vec![entry(&at, Deed::Update)];
+            recorder(folder.path()).record(&at, entries, |()| None, write).await.unwrap_err();
+        }
+        let outcomes =
+            ["unknown esc-unreachable", "unknown esc-answer", "unknown esc-unavailable", "failed esc-rate-limited"];
+        assert_eq!(steps(folder.path()), outcomes.map(|outcome| format!("update - {outcome}")));
     }
 
     #[tokio::test]

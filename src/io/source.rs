@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use crate::base::environment::EscName;
-use crate::base::error::{Failure, Outcome};
+use crate::base::error::{Failure, FailureKind, Outcome};
 use crate::esc::diagnostic::Diagnostic;
 use crate::esc::value::Value;
 
@@ -118,8 +118,26 @@ pub trait Source: Send + Sync {
     /// Makes a tag name a revision, whether it was there or not.
     async fn set_tag(&self, name: &EscName, tag: &str, revision: u64) -> Outcome<()>;
 
-    /// Removes a tag.
+    /// Removes a tag; done, too, when there is none.
     async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()>;
+}
+
+/// Whether a write that failed may have been made all the same: its answer was lost, or came from something in between.
+#[must_use]
+pub fn may_be_written(failure: &Failure) -> bool {
+    matches!(failure.code, "esc-unreachable" | "esc-answer" | "esc-unavailable")
+}
+
+/// Whether a write that failed certainly stored nothing: it was refused, before it was sent or by the service.
+#[must_use]
+pub fn stored_nothing(failure: &Failure) -> bool {
+    match failure.kind {
+        FailureKind::Usage | FailureKind::Refused | FailureKind::Auth => true,
+        FailureKind::Unexpected => {
+            matches!(failure.code, "esc-diagnostics" | "esc-not-found" | "esc-rate-limited" | "esc-redirect")
+        }
+        FailureKind::Partial => false,
+    }
 }
 
 /// The answer of a source that cannot do what was asked.

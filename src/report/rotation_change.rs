@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use super::{BOLD, GREEN, Report, markdown_text};
+use super::{BOLD, GREEN, Report, YELLOW, markdown_text};
 
 /// Version of the JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -30,7 +30,7 @@ pub enum Done {
     /// A new value was written; `made` says how, when this tool made it.
     Started { revision: Option<u64>, before: u64, made: Option<String> },
     /// `targets` hold the new value.
-    Completed { targets: usize, before: u64 },
+    Completed { targets: usize, before: u64, not_looked_at: Vec<String> },
     /// The value of the revision `before` was written again.
     RolledBack { revision: Option<u64>, before: u64 },
     /// The value was the one from before already.
@@ -87,17 +87,24 @@ impl RotationChange {
     }
 
     fn revisions(&self) -> (Option<u64>, Option<u64>) {
-        match self.done {
-            Done::Started { revision, before, .. } | Done::RolledBack { revision, before } => (revision, Some(before)),
-            Done::Completed { before, .. } => (None, Some(before)),
+        match &self.done {
+            Done::Started { revision, before, .. } | Done::RolledBack { revision, before } => {
+                (*revision, Some(*before))
+            }
+            Done::Completed { before, .. } => (None, Some(*before)),
             Done::NothingToRollBack => (None, None),
         }
+    }
+
+    fn not_looked_at(&self) -> &[String] {
+        if let Done::Completed { not_looked_at, .. } = &self.done { not_looked_at } else { &[] }
     }
 }
 
 impl Report for RotationChange {
     fn human(&self, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "{GREEN}{}{GREEN:#}", self.sentence())?;
+        self.not_looked_at().iter().try_for_each(|one| writeln!(to, "{YELLOW}not looked at{YELLOW:#}: {one}"))?;
         let next = self.next();
         if !next.is_empty() {
             writeln!(to, "\n{BOLD}Next{BOLD:#}")?;
@@ -111,11 +118,13 @@ impl Report for RotationChange {
             "schema_version": SCHEMA_VERSION, "command": format!("rotation {}", self.command), "stack": self.stack,
             "name": self.name, "environment": self.environment, "changed": self.done != Done::NothingToRollBack,
             "revision": revision, "revision_before": before, "next": self.next(),
+            "not_looked_at": self.not_looked_at(),
         })
     }
 
     fn markdown(&self, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "{}\n", markdown_text(&self.sentence()))?;
+        self.not_looked_at().iter().try_for_each(|one| writeln!(to, "Not looked at: {}\n", markdown_text(one)))?;
         self.next().iter().enumerate().try_for_each(|(index, step)| writeln!(to, "{}. {step}", index + 1))
     }
 }

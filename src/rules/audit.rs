@@ -90,7 +90,7 @@ pub struct Entry {
     /// The revision of the ESC environment that the step made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// `done`, `failed`, `not-tried`, or another word of the command.
+    /// `done`, `failed`, `not-tried`, `unknown` (the answer to a write was lost), or another word of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Code of the failure.

@@ -11,7 +11,7 @@ use crate::base::yaml;
 use crate::esc::edit::{self, Edit, NewValue};
 use crate::esc::path::Path;
 use crate::esc::value::Value;
-use crate::io::source::{Document, Secrets, Source, Version};
+use crate::io::source::{Document, Secrets, Source, Version, may_be_written, stored_nothing};
 use crate::rules::definition::{Definition, Environment};
 use crate::rules::desired::Desired;
 use crate::rules::rotation::subject::{Lookup, Subject};
@@ -106,7 +106,8 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// Those of [`Subject::accepts`]; `rotation-conflict` when someone else changed the same secret since `subject`
-    /// was looked up, `rotation-not-read-back`; those of the source.
+    /// was looked up, `rotation-not-read-back` (partial) when it was written and could not be verified; those of the
+    /// source.
     pub async fn start(&self, subject: &Subject, value: &SecretValue) -> Outcome<Changed> {
         subject.accepts(value)?;
         let values = vec![value.clone(); subject.paths.len()];
@@ -117,8 +118,8 @@ impl Asked<'_> {
     /// environment changes. Answers none when that is its value already.
     ///
     /// # Errors
-    /// `rotation-not-started`, `rotation-nothing-before`, `rotation-changed-since` without `force`; those of
-    /// [`Self::start`].
+    /// `rotation-not-started`, `rotation-nothing-before`, `rotation-changed-since` without `force`;
+    /// `rotation-tag-left` (partial) when only the tag could not be removed; those of [`Self::start`].
     pub async fn roll_back(&self, subject: &Subject, force: bool) -> Outcome<Option<Changed>> {
         let (name, environment) = (&subject.name, &self.stack.esc);
         let tag = subject.tag();
@@ -137,7 +138,11 @@ impl Asked<'_> {
         }
         let values = vec![old; subject.paths.len()];
         let changed = self.write(subject, &values, None).await?;
-        self.source.remove_tag(environment, &tag).await?;
+        self.source.remove_tag(environment, &tag).await.map_err(|failure| {
+            let what = format!("the rotation is not ended: its tag `{tag}` could not be removed");
+            self.after_write(changed.revision, "rotation-tag-left", &what, failure)
+                .hint(format!("`rotation rollback {name}` again removes it"))
+        })?;
         Ok(Some(Changed { before, ..changed }))
     }
 
@@ -169,16 +174,22 @@ impl Asked<'_> {
         )))
     }
 
-    /// Writes `values` to the places of `subject`, starting over when the environment moved elsewhere.
+    /// Writes `values` to the places of `subject`, starting over when the environment moved elsewhere. `remember` is
+    /// the tag that names the revision from before.
     async fn write(&self, subject: &Subject, values: &[SecretValue], remember: Option<&str>) -> Outcome<Changed> {
-        let environment = &self.stack.esc;
+        let (environment, name) = (&self.stack.esc, &subject.name);
+        let was = match remember {
+            Some(tag) => self.source.tagged(environment, tag).await?,
+            None => None,
+        };
         for _ in 0..ATTEMPTS {
             let (now, document) = self.look().await?;
             if now.paths != subject.paths || !now.holds_the_same_as(subject) {
                 let message = format!("someone else changed `{}` in the meantime; nothing was written", subject.name);
-                return Err(
-                    Failure::refused("rotation-conflict", message).hint("look at it (`env history`), then begin again")
-                );
+                // A tag that was set meanwhile stays: it may be the other's, whose rotation it names.
+                return Err(Failure::refused("rotation-conflict", message).hint(format!(
+                    "`env history {environment}` shows by whom; `rotation complete {name}` ends what is remembered"
+                )));
             }
             let Some(before) = document.revision else {
                 // Edited by hand in an embedded store: recorded first, so that there is a revision to go back to.
@@ -201,26 +212,61 @@ impl Asked<'_> {
                 .cause(error)
             })?;
             if let Some(tag) = remember {
-                self.source.set_tag(environment, tag, before).await?;
+                if let Err(failure) = self.source.set_tag(environment, tag, before).await {
+                    let restore = may_be_written(&failure);
+                    return Err(if restore { self.restore(subject, tag, was, failure).await } else { failure });
+                }
             }
             match self.source.update(environment, &text, document.etag.as_deref()).await {
                 Ok((revision, _)) => {
-                    self.verify(subject, values).await?;
+                    self.verify(subject, values).await.map_err(|failure| {
+                        let next = match remember {
+                            Some(_) => format!("`env history {environment}` shows who wrote; `rotation rollback {name}` takes it back"),
+                            None => format!("`rotation rollback {name}` again ends the rotation, when the value is the one from before"),
+                        };
+                        self.after_write(revision, "rotation-not-read-back", "could not be verified", failure).hint(next)
+                    })?;
                     return Ok(Changed { revision, before });
                 }
                 Err(failure) if failure.code == "esc-conflict" => {}
-                // The tag stays: a write whose answer was lost may have been made.
-                Err(failure) if failure.kind == FailureKind::Unexpected && remember.is_some() => {
-                    let name = &subject.name;
-                    return Err(failure
-                        .hint(format!("if it was written all the same, `rotation rollback {name}` takes it back")));
+                Err(failure) => {
+                    return Err(match remember {
+                        Some(tag) if stored_nothing(&failure) => self.restore(subject, tag, was, failure).await,
+                        // The tag stays: a write whose answer was lost may have been made.
+                        Some(_) if failure.kind == FailureKind::Unexpected => failure
+                            .hint(format!("if it was written all the same, `rotation rollback {name}` takes it back")),
+                        _ => failure,
+                    });
                 }
-                Err(failure) => return Err(failure),
             }
         }
         let message =
             format!("`{environment}` was changed by someone else {ATTEMPTS} times in a row; nothing was written");
         Err(Failure::refused("rotation-conflict", message).hint("try again when the others are done"))
+    }
+
+    /// Makes the tag what it `was`, after a write that stored nothing. Answers why it stored nothing.
+    async fn restore(&self, subject: &Subject, tag: &str, was: Option<u64>, failure: Failure) -> Failure {
+        let environment = &self.stack.esc;
+        let restored = match was {
+            Some(revision) => self.source.set_tag(environment, tag, revision).await,
+            None => self.source.remove_tag(environment, tag).await,
+        };
+        match restored {
+            Ok(()) => failure,
+            Err(left) => failure.cause(format!("and its tag `{tag}` is left: {left}")).hint(format!(
+                "nothing was written: do not roll back, but begin again with `rotation start {}`",
+                subject.name
+            )),
+        }
+    }
+
+    /// The failure of what comes after a write that was made.
+    fn after_write(&self, revision: Option<u64>, code: &'static str, what: &str, failure: Failure) -> Failure {
+        let revision = revision.map_or_else(|| "a revision".to_owned(), |number| format!("revision {number}"));
+        let message = format!("{revision} of `{}` was written, but {what}", self.stack.esc);
+        let partial = Failure::new(FailureKind::Partial, code, message).cause(&failure).problems(failure.problems);
+        failure.hints.into_iter().fold(partial, Failure::hint)
     }
 
     /// Opens the environment once more: it must give what was written.
@@ -231,11 +277,7 @@ impl Asked<'_> {
             _ => Err(Failure::unexpected(
                 "rotation-not-read-back",
                 format!("ESC gives another value of `{}` than was written", subject.name),
-            )
-            .hint(format!(
-                "someone else may have written right after; otherwise `rotation rollback {}`",
-                subject.name
-            ))),
+            )),
         }
     }
 }

@@ -76,15 +76,20 @@ pub async fn verify(
 
 /// What the audit trail says of a rotation that was ended.
 #[must_use]
-pub fn record(asked: &Asked<'_>, subject: &Subject, targets: usize, before: u64) -> Entry {
+pub fn record(asked: &Asked<'_>, subject: &Subject, verified: &Verified, before: u64) -> Entry {
+    let unseen = match verified.unseen.len() {
+        0 => String::new(),
+        count => format!("; not looked at: {count}"),
+    };
+    let targets = verified.targets;
     Entry {
         target: Some(format!("{} · esc", asked.stack.esc)),
         kind: Some(EntryKind::Secret.word().to_owned()),
         name: Some(subject.name.clone()),
         group: subject.groups.first().cloned(),
         action: Some("complete".to_owned()),
-        reason: Some("verified".to_owned()),
-        detail: Some(format!("targets that hold the new value: {targets}; revision from before: {before}")),
+        reason: Some(if verified.unseen.is_empty() { "verified" } else { "verified-in-part" }.to_owned()),
+        detail: Some(format!("targets that hold the new value: {targets}; revision from before: {before}{unseen}")),
         ..Entry::of("step")
     }
 }
