@@ -111,7 +111,7 @@ async fn a_bad_file_is_refused_before_anything_is_asked_and_shows_no_value() {
     world.write("utf16.env", b"\xff\xfeA\0=\0m\0a\0r\0k\0e\0r\0");
     world.write("twice.env", b"FIRST=marker-first\nFIRST=marker-other\n");
     world.write("closed.env", b"FIRST=marker-first\n");
-    std::fs::set_permissions(folder.join("closed.env"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(folder.join("closed.env"), PermissionsExt::from_mode(0o000)).unwrap();
     let mut cases = vec![
         ("missing.env", "file-missing", ""),
         ("folder", "file-unreadable", ""),
