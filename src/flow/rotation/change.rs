@@ -211,11 +211,11 @@ impl Asked<'_> {
                 )
                 .cause(error)
             })?;
-            if let Some(tag) = remember {
-                if let Err(failure) = self.source.set_tag(environment, tag, before).await {
-                    let restore = may_be_written(&failure);
-                    return Err(if restore { self.restore(subject, tag, was, failure).await } else { failure });
-                }
+            if let Some(tag) = remember
+                && let Err(failure) = self.source.set_tag(environment, tag, before).await
+            {
+                let restore = may_be_written(&failure);
+                return Err(if restore { self.restore(subject, tag, was, failure).await } else { failure });
             }
             match self.source.update(environment, &text, document.etag.as_deref()).await {
                 Ok((revision, _)) => {
