@@ -6,7 +6,7 @@ set -uo pipefail
 source "$(dirname "$0")/check.sh"
 
 esc=$1 binary=$2 folder=$3
-export PULUMI_HOME=$HOME/pulumi NO_COLOR=1
+export PULUMI_HOME=$HOME/pulumi NO_COLOR=1 SOPHIA_AUDIT_LOG=$HOME/audit.jsonl
 secret='pa$$ "x" <&> `w` ü'
 
 check 'store: no secret stands there in clear' "$(grep -rlF -e 'pa$$' "$folder" | wc -l)" 0
