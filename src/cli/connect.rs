@@ -159,6 +159,7 @@ impl Session {
     pub async fn source(&self, args: &SourceArgs, door: &mut Door) -> Outcome<Box<dyn Source>> {
         if let Some(path) = &args.from_backup {
             let backup = archive::open(path, &self.age_identities(args.age_identity.as_deref())?)?;
+            door.mask_backup(&backup);
             door.problems(&backup.manifest.warnings(&path.display().to_string(), self.now));
             return Ok(Box::new(BackupSource::new(backup)));
         }

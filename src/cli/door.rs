@@ -13,6 +13,7 @@ use crate::base::secret::SecretValue;
 use crate::base::target::EntryKind;
 use crate::report::runner::{Disarmed, SHORTEST_MASK};
 use crate::report::{self, BOLD, Format, RED, Report, YELLOW};
+use crate::rules::backup::Backup;
 use crate::rules::desired::Desired;
 use crate::rules::variables::Variable;
 
@@ -99,6 +100,13 @@ impl Door {
             if let Some(secret) = candidate.secret() {
                 self.mask(&candidate.name, secret);
             }
+        }
+    }
+
+    /// Masks every secret of a backup; see [`Self::mask`].
+    pub fn mask_backup(&mut self, backup: &Backup) {
+        if self.in_a_job() {
+            backup.secrets().iter().for_each(|(path, secret)| self.mask(path, secret));
         }
     }
 

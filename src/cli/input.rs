@@ -65,6 +65,18 @@ fn holds_bytes(input: impl std::os::fd::AsFd) -> bool {
     is_given && rustix::io::ioctl_fionread(&file).is_ok_and(|bytes| bytes > 0)
 }
 
+/// A passphrase that something new is closed with. On a terminal it is typed twice: nobody sees what was mistyped.
+///
+/// # Errors
+/// `age-passphrase` when the two differ; those of [`secret`]; kind usage.
+pub fn new_passphrase(prompt: &str) -> Outcome<SecretValue> {
+    let typed = secret(prompt)?;
+    if std::io::stdin().is_terminal() && !secret("The same once more: ")?.same_as(&typed) {
+        return Err(Failure::usage("age-passphrase", "the two differ; nothing was written"));
+    }
+    Ok(typed)
+}
+
 /// `echo value |` adds a line break that nobody means; any other one belongs to the value.
 fn without_last_line_break(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.last() == Some(&b'\n') {

@@ -14,6 +14,13 @@ use zeroize::Zeroizing;
 
 use crate::base::error::{Failure, Outcome};
 
+/// scrypt's work factor (`log2 N`) of what is closed with a passphrase: the one of the `age` command. age's library would
+/// measure this machine, so that a file of a fast one would not open on a slow or busy one.
+const WORK: u8 = 18;
+
+/// The largest work factor that is taken: 4 GiB of memory. A file of someone else must not ask for more.
+const MOST_WORK: u8 = 22;
+
 /// A public key that can be encrypted to, as it was written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Recipient(String);
@@ -184,7 +191,9 @@ impl Identities {
         let mut identities: Vec<Box<dyn age::Identity>> = Vec::new();
         if decryptor.is_scrypt() {
             let passphrase = self.passphrase.clone().ok_or(CannotOpen::NotARecipient)?;
-            identities.push(Box::new(age::scrypt::Identity::new(passphrase)));
+            let mut identity = age::scrypt::Identity::new(passphrase);
+            identity.set_max_work_factor(MOST_WORK);
+            identities.push(Box::new(identity));
         } else {
             for key in &self.keys {
                 identities.push(match key {
@@ -197,6 +206,7 @@ impl Identities {
             age::DecryptError::NoMatchingKeys if self.is_locked() => CannotOpen::Locked,
             age::DecryptError::NoMatchingKeys => CannotOpen::NotARecipient,
             age::DecryptError::KeyDecryptionFailed | age::DecryptError::DecryptionFailed => CannotOpen::WrongPassphrase,
+            age::DecryptError::ExcessiveWork { .. } => CannotOpen::TooMuchWork,
             _ => CannotOpen::Damaged,
         })?;
         let mut bytes = Zeroizing::new(Vec::new());
@@ -210,7 +220,10 @@ impl Identities {
     /// `age` (unexpected) when age itself fails.
     pub fn seal_with_passphrase(&self, plaintext: &[u8]) -> Option<Outcome<String>> {
         let passphrase = self.passphrase.clone()?;
-        Some(armor(age::Encryptor::with_user_passphrase(passphrase), plaintext))
+        let mut recipient = age::scrypt::Recipient::new(passphrase);
+        recipient.set_work_factor(WORK);
+        let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient));
+        Some(encryptor.map_err(cannot_encrypt).and_then(|encryptor| armor(encryptor, plaintext)))
     }
 }
 
@@ -223,6 +236,8 @@ pub enum CannotOpen {
     WrongPassphrase,
     #[error("the SSH key is protected by a passphrase, and SOPHIA_AGE_PASSPHRASE does not hold it")]
     Locked,
+    #[error("its passphrase takes more work than is done here: a scrypt work factor above {MOST_WORK}")]
+    TooMuchWork,
     #[error("it is damaged or not an age file")]
     Damaged,
 }
@@ -238,7 +253,11 @@ pub fn seal(recipients: &[Recipient], plaintext: &[u8]) -> Outcome<String> {
             .hint("give a recipient (`age1…` or an SSH public key)"));
     }
     let encryptor = age::Encryptor::with_recipients(keys.iter().map(|key| &**key));
-    armor(encryptor.map_err(|error| Failure::unexpected("age", "age could not encrypt").cause(error))?, plaintext)
+    armor(encryptor.map_err(cannot_encrypt)?, plaintext)
+}
+
+fn cannot_encrypt(error: impl fmt::Display) -> Failure {
+    Failure::unexpected("age", "age could not encrypt").cause(error)
 }
 
 fn armor(encryptor: age::Encryptor, plaintext: &[u8]) -> Outcome<String> {
@@ -247,8 +266,7 @@ fn armor(encryptor: age::Encryptor, plaintext: &[u8]) -> Outcome<String> {
         writer.write_all(plaintext)?;
         writer.finish()?.finish()
     };
-    let bytes = write().map_err(|error| Failure::unexpected("age", "age could not encrypt").cause(error))?;
-    String::from_utf8(bytes).map_err(|error| Failure::unexpected("age", "age could not encrypt").cause(error))
+    String::from_utf8(write().map_err(cannot_encrypt)?).map_err(cannot_encrypt)
 }
 
 #[cfg(test)]
@@ -268,6 +286,19 @@ mod tests {
         assert_eq!(other.open(&sealed).unwrap_err(), CannotOpen::NotARecipient);
         assert_eq!(one.open(sealed.replacen('A', "B", 40)).unwrap_err(), CannotOpen::Damaged);
         assert_eq!(one.open("").unwrap_err(), CannotOpen::Damaged);
+    }
+
+    #[test]
+    fn the_work_of_a_passphrase_is_fixed_and_too_much_of_it_is_no_damage() {
+        let identities = Identities::default().with_passphrase(Some("correct horse".into()));
+        let sealed = identities.seal_with_passphrase(b"data key").unwrap().unwrap();
+        let mut file = Vec::new();
+        ArmoredReader::new(sealed.as_bytes()).read_to_end(&mut file).unwrap();
+        let header = |file: &[u8]| String::from_utf8_lossy(file).lines().nth(1).unwrap().to_owned();
+        assert!(header(&file).starts_with("-> scrypt ") && header(&file).ends_with(" 18"), "{}", header(&file));
+        let at = header(&file).len() + "age-encryption.org/v1\n".len();
+        file[at - 2..at].copy_from_slice(b"23");
+        assert_eq!(identities.open(&file).unwrap_err(), CannotOpen::TooMuchWork);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn write(path: &Path, backup: &Backup, openers: &Openers<'_>, replace: bool)
 ///
 /// # Errors
 /// `backup-key` (authentication) when none of the identities opens it, `backup-damaged` and `backup-foreign`
-/// (usage) for what is no backup of this tool, `backup-newer` (usage); what reading the file gives.
+/// (usage) for what is no backup of this tool, `backup-newer` and `backup-work` (usage); what reading the file gives.
 pub fn open(path: &Path, identities: &Identities) -> Outcome<Backup> {
     let bytes = files::read_bytes(path, LARGEST)?;
     let text = identities.open(&bytes).map_err(|why| closed(path, identities, why))?;
@@ -68,6 +68,9 @@ fn closed(path: &Path, identities: &Identities, why: CannotOpen) -> Failure {
     let message = format!("the backup `{}` cannot be opened", path.display());
     match why {
         CannotOpen::Damaged => Failure::usage("backup-damaged", message).cause(why).hint("take another copy of the file"),
+        CannotOpen::TooMuchWork => Failure::usage("backup-work", message)
+            .cause(why)
+            .hint("`age -d FILE` opens it where there is memory for it; a backup of this tool takes less"),
         CannotOpen::NotARecipient if identities.is_empty() => Failure::auth("backup-key", message)
             .cause("no age identity was given")
             .hint("set SOPHIA_AGE_KEY, or give --age-identity FILE; SOPHIA_AGE_PASSPHRASE opens one made with a passphrase"),

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::import::dotted;
 use crate::base::error::Problem;
+use crate::base::secret::SecretValue;
 use crate::esc::path::{Path, Step};
 use crate::esc::value::{Content, Value};
 
@@ -159,6 +160,25 @@ impl Backup {
     pub fn environment(&self, environment: &str) -> Option<(&Contents, &Kept)> {
         let contents = self.manifest.stacks.iter().find(|contents| contents.environment == environment)?;
         self.stack(&contents.stack)
+    }
+}
+
+impl Backup {
+    /// Every secret text and number with its path, of all stacks; a value once, wherever it stands.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, SecretValue)> {
+        let roots: Vec<Value> = self.stacks.values().map(Kept::values).collect();
+        let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+        for (path, leaf) in roots.iter().flat_map(leaves) {
+            let text = match &leaf.value.content {
+                Content::String(text) | Content::Number(text) if leaf.secret && !leaf.value.unknown => text,
+                _ => continue,
+            };
+            if !text.is_empty() && seen.insert(text) {
+                found.push((dotted(&path), SecretValue::from(text.clone())));
+            }
+        }
+        found
     }
 }
 
@@ -401,6 +421,15 @@ mod tests {
         assert!(same.iter().all(|(_, difference)| *difference == Difference::Same), "{same:?}");
         assert!(kept.values().member("gone").unwrap().unknown);
         assert!(!format!("{read:?}").contains("marker") && format!("{read:?}").contains("octocat"));
+    }
+
+    #[test]
+    fn every_secret_is_known_once_to_be_masked() {
+        let mut backup = samples::backup();
+        let kept = backup.stacks["production"].clone();
+        backup.stacks.insert("staging".into(), kept);
+        let paths: Vec<String> = backup.secrets().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["api-keys.A", "api-keys.list[0]", "whole.x"]);
     }
 
     #[test]

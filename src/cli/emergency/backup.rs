@@ -101,6 +101,7 @@ pub async fn run(args: BackupArgs, source_args: &SourceArgs, session: &Session, 
     let source = session.source(source_args, door).await?;
     let about = About { definition_text, author: session.author(), now: session.now };
     let (backup, warnings) = backup::gather(&*source, &definition, &stacks, about).await?;
+    door.mask_backup(&backup);
     door.problems(&warnings);
 
     let names: Vec<&str> = stacks.iter().map(|stack| stack.name.as_str()).collect();
@@ -136,7 +137,7 @@ fn passphrase(session: &Session) -> Outcome<Identities> {
         Some(text) => text,
         None => {
             let mut bytes = Vec::new();
-            let typed = input::secret("Passphrase of the backup: ")?;
+            let typed = input::new_passphrase("Passphrase of the backup: ")?;
             // A vector takes every write.
             let _ = typed.write_plaintext(&mut bytes);
             String::from_utf8(bytes)

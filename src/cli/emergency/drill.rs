@@ -74,6 +74,9 @@ fn failed(detail: impl Into<String>) -> Came {
 /// Steps that need ESC, in their order.
 const WITH_ESC: [&str; 4] = ["backup made", "backup opened", "restore", "sync from backup"];
 
+/// Name of the backup that a drill makes in its folder.
+const DRILL_BACKUP: &str = "drill.age";
+
 /// Runs `emergency drill`. Every step is tried that can be, whatever became of those before; the drill is recorded
 /// in the audit trail.
 ///
@@ -92,16 +95,19 @@ pub async fn run(args: DrillArgs, source_args: &SourceArgs, session: &Session, d
         Ok(source) => sync::open(&definition, &stack, &**source).await,
         Err(failure) => Err(failure.clone()),
     };
+    if let Ok(opened) = &opened {
+        door.mask_desired(&opened.values.desired);
+    }
     steps.add("ESC", began, esc(&stack, &opened));
     if let Some(path) = &args.backup {
         let began = Instant::now();
-        let came = at_hand(path, &identities, source.as_deref().ok(), &stack, session).await;
+        let came = at_hand(path, &identities, source.as_deref().ok(), &stack, session, door).await;
         steps.add("backup at hand", began, came);
     }
     match (source, opened) {
         (Ok(source), Ok(opened)) => {
             let drill = Drill { args: &args, definition: &definition, stack: &stack, session };
-            drill.with_esc(&*source, opened, &mut steps, door).await?;
+            drill.with_esc(&*source, opened, &mut steps, door).await;
         }
         _ => steps.skip(&WITH_ESC, "ESC did not open"),
     }
@@ -125,6 +131,19 @@ impl Steps {
 
     fn skip(&mut self, names: &[&'static str], why: &str) {
         names.iter().for_each(|name| self.add(name, Instant::now(), skipped(why)));
+    }
+
+    /// The backup that was made, if it opens; else the step has failed, and those that need it are skipped.
+    fn opens(&mut self, began: Instant, opened: Outcome<Backup>) -> Option<Backup> {
+        let [_, opened_step, restore_step, sync_step] = WITH_ESC;
+        match opened {
+            Ok(backup) => Some(backup),
+            Err(failure) => {
+                self.add(opened_step, began, Err(failure));
+                self.skip(&[restore_step, sync_step], "the backup does not open");
+                None
+            }
+        }
     }
 }
 
@@ -154,8 +173,10 @@ async fn at_hand(
     source: Option<&dyn Source>,
     stack: &Stack,
     session: &Session,
+    door: &mut Door,
 ) -> Came {
     let backup = archive::open(path, identities)?;
+    door.mask_backup(&backup);
     let Some((_, kept)) = backup.stack(&stack.name) else {
         return failed(format!("it does not hold stack `{}`", stack.name));
     };
@@ -247,42 +268,38 @@ struct Drill<'a> {
 
 impl Drill<'_> {
     /// A backup is made, opened, restored elsewhere, and synced from, as far as a plan goes.
-    async fn with_esc(
-        &self,
-        source: &dyn Source,
-        opened: OpenedStack,
-        steps: &mut Steps,
-        door: &mut Door,
-    ) -> Outcome<()> {
-        let folder = TemporaryFolder::new()?;
-        let file = folder.path().join("drill.age");
+    async fn with_esc(&self, source: &dyn Source, opened: OpenedStack, steps: &mut Steps, door: &mut Door) {
         let (own, _) = Identities::generate();
-        let began = Instant::now();
-        let backup = self.make(source, &file, &own).await;
-        let made = backup.as_ref().map_err(Clone::clone);
         let [made_step, opened_step, restore_step, sync_step] = WITH_ESC;
-        steps.add(made_step, began, made.and_then(|_| passed("it is encrypted, and lies in a temporary folder")));
-        let Ok(backup) = backup.and_then(|()| archive::open(&file, &own)) else {
-            steps.skip(&[opened_step, restore_step, sync_step], "there is no backup that opens");
-            return Ok(());
-        };
         let began = Instant::now();
+        let folder = match self.make(source, &own).await {
+            Ok(folder) => folder,
+            Err(failure) => {
+                steps.add(made_step, began, Err(failure));
+                return steps.skip(&[opened_step, restore_step, sync_step], "there is no backup");
+            }
+        };
+        steps.add(made_step, began, passed("it is encrypted, and lies in a temporary folder"));
+        let began = Instant::now();
+        let Some(backup) = steps.opens(began, archive::open(&folder.path().join(DRILL_BACKUP), &own)) else { return };
         steps.add(opened_step, began, equal_to_esc(source, &backup, self.stack, &opened).await);
         let began = Instant::now();
         steps.add(restore_step, began, restored(&backup, self.stack, &folder).await);
         let began = Instant::now();
         let came = self.sync_from(backup, opened, steps, door).await;
         steps.add(sync_step, began, came);
-        Ok(())
     }
 
-    /// Makes a backup of the stack.
-    async fn make(&self, source: &dyn Source, file: &Path, own: &Identities) -> Outcome<()> {
+    /// Makes a backup of the stack, in a folder of its own.
+    async fn make(&self, source: &dyn Source, own: &Identities) -> Outcome<TemporaryFolder> {
+        let folder = TemporaryFolder::new()?;
         let definition_text = files::read_text(Path::new(&self.definition.file), files::LARGEST)?;
         let about = About { definition_text, author: self.session.author(), now: self.session.now };
         let stacks = std::slice::from_ref(self.stack);
         let (backup, _) = backup::gather(source, self.definition, stacks, about).await?;
-        archive::write(file, &backup, &Openers::Recipients(&own.recipients()), false)
+        let openers = own.recipients();
+        archive::write(&folder.path().join(DRILL_BACKUP), &backup, &Openers::Recipients(&openers), false)?;
+        Ok(folder)
     }
 
     /// The plan from the backup must be the one from ESC.
@@ -356,5 +373,21 @@ fn record(session: &Session, report: &DrillReport<'_>, door: &mut Door) {
         door.problems(&[
             Problem::warning(failure.code, failure.to_string()).hint("the drill was done, but not recorded")
         ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_was_made_and_does_not_open_is_a_step_that_failed() {
+        let folder = TemporaryFolder::new().unwrap();
+        let file = folder.path().join(DRILL_BACKUP);
+        files::write_new_private(&file, b"cut off").unwrap();
+        let mut steps = Steps(Vec::new());
+        assert!(steps.opens(Instant::now(), archive::open(&file, &Identities::generate().0)).is_none());
+        let words: Vec<_> = steps.0.iter().map(|step| (step.name, step.verdict.word())).collect();
+        assert_eq!(words, [("backup opened", "failed"), ("restore", "skipped"), ("sync from backup", "skipped")]);
     }
 }

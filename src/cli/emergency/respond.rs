@@ -61,6 +61,7 @@ pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session,
     let stack = session.stack(&definition)?.clone();
     let source = session.source(source_args, door).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
+    door.mask_desired(&opened.values.desired);
     let token = session.token_of_esc(&args.github, &opened, door)?;
     let rotation =
         change::Asked { source: &*source, definition: &definition, stack: &stack, name: &args.name, group: None };
@@ -175,6 +176,37 @@ fn action(what: &str, outcome: Became, detail: impl Into<String>) -> Action {
     Action { time: now, what: what.to_owned(), outcome, detail: detail.into() }
 }
 
+/// What became of the new value.
+#[derive(Debug)]
+enum Replaced {
+    Written(String),
+    /// ESC holds it, although writing or reading it back failed.
+    Unconfirmed(Failure),
+    /// ESC could not be asked after the failure, or holds a third value.
+    Unknown(Failure),
+    NotConfirmed,
+}
+
+impl Replaced {
+    /// What a failed write came to, by what ESC holds `now`; the failure itself when that is the value from before.
+    fn after(
+        failure: Failure,
+        now: Outcome<Option<SecretValue>>,
+        before: Option<&SecretValue>,
+        new: &SecretValue,
+    ) -> Outcome<Self> {
+        match (now, before) {
+            (Ok(Some(now)), Some(before)) if now.same_as(before) => Err(failure),
+            (Ok(Some(now)), _) if now.same_as(new) => Ok(Self::Unconfirmed(failure)),
+            (Ok(None), None) => Err(failure),
+            _ => Ok(Self::Unknown(failure)),
+        }
+    }
+}
+
+/// Why nothing is delivered when nothing was written.
+const NOTHING_NEW: &str = "there is no new value to deliver";
+
 /// The words of the two steps.
 const REPLACE: &str = "new value in ESC";
 const DELIVER: &str = "delivery to GitHub";
@@ -197,16 +229,42 @@ impl Response<'_> {
 
     /// Does the steps; each leaves its line in the incident. The first failure ends them.
     async fn steps(&self, incident: &mut Incident, door: &mut Door) -> Outcome<()> {
-        let replaced = self.replace(door).await;
-        note(incident, REPLACE, &replaced);
-        if !matches!(replaced, Ok(Some(_))) {
-            incident.actions.push(action(DELIVER, Became::Skipped, "there is no new value to deliver"));
-            return replaced.map(drop);
-        }
+        let unconfirmed = match self.replace(door).await {
+            Ok(Replaced::Written(detail)) => {
+                incident.actions.push(action(REPLACE, Became::Done, detail));
+                None
+            }
+            Ok(Replaced::Unconfirmed(failure)) => {
+                let detail = format!("written to {}, and found there; but {failure}", self.stack.esc);
+                incident.actions.push(action(REPLACE, Became::Done, detail));
+                Some(failure)
+            }
+            Ok(Replaced::Unknown(failure)) => {
+                incident.actions.push(action(REPLACE, Became::Unknown, failure.to_string()));
+                let detail = "it is not known whether there is a new value to deliver";
+                incident.actions.push(action(DELIVER, Became::Skipped, detail));
+                let hint = format!("`env history {}` shows whether a new value was written", self.stack.esc);
+                return Err(failure.hint(hint));
+            }
+            Ok(Replaced::NotConfirmed) => {
+                note(incident, REPLACE, &Ok(None));
+                incident.actions.push(action(DELIVER, Became::Skipped, NOTHING_NEW));
+                return Ok(());
+            }
+            Err(failure) => {
+                incident.actions.push(action(REPLACE, Became::Failed, failure.to_string()));
+                incident.actions.push(action(DELIVER, Became::Skipped, NOTHING_NEW));
+                return Err(failure);
+            }
+        };
         let delivered = self.deliver(door).await;
         note(incident, DELIVER, &delivered);
         match delivered {
-            Ok(_) => Ok(()),
+            // What the value was read back for has been seen now; that the trail lacks it has not changed.
+            Ok(_) => match unconfirmed {
+                Some(failure) if failure.code == "esc-unrecorded" => Err(failure),
+                _ => Ok(()),
+            },
             Err(failure) => {
                 let message = format!("`{}` has a new value in ESC, and not all targets have it", self.subject.name);
                 let mut partial = Failure::new(FailureKind::Partial, "respond-partial", message).cause(&failure);
@@ -216,21 +274,27 @@ impl Response<'_> {
         }
     }
 
-    /// The new value: made, typed or piped; checked; written. Answers what to say of it, or nothing when it was
-    /// not confirmed.
-    async fn replace(&self, door: &mut Door) -> Outcome<Option<String>> {
+    /// The new value: made, typed or piped; checked; written. Fails when it was not written.
+    async fn replace(&self, door: &mut Door) -> Outcome<Replaced> {
         let (name, environment) = (&self.subject.name, &self.stack.esc);
         if !self.confirmed(&format!("A new value of {name} goes into {environment}.")) {
-            return Ok(None);
+            return Ok(Replaced::NotConfirmed);
         }
         let new: SecretValue = match self.subject.generate {
             Some(how) => generate::value(how, &mut OsRng),
             None => input::secret(&format!("New value of {name}: "))?,
         };
         door.mask(name, &new);
-        let revision = self.rotation.start(self.subject, &new).await?.revision;
-        let revision = revision.map_or_else(|| "written".to_owned(), |revision| format!("revision {revision}"));
-        Ok(Some(format!("{revision} of {environment}")))
+        let failure = match self.rotation.replace(self.subject, &new).await {
+            Ok(change::Changed { revision: Some(revision), .. }) => {
+                return Ok(Replaced::Written(format!("revision {revision} of {environment}")));
+            }
+            Ok(_) => return Ok(Replaced::Written(format!("written to {environment}"))),
+            Err(failure) => failure,
+        };
+        // It may have been written before it failed: another value must not be made then.
+        let now = self.rotation.find().await.map(|subject| subject.value);
+        Replaced::after(failure, now, self.subject.value.as_ref(), &new)
     }
 
     async fn deliver(&self, door: &mut Door) -> Outcome<Option<String>> {
@@ -277,4 +341,24 @@ fn note(incident: &mut Incident, what: &str, became: &Outcome<Option<String>>) {
         Err(failure) => action(what, Became::Failed, failure.to_string()),
     };
     incident.actions.push(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failure_it_is_told_what_esc_holds() {
+        let value = |text: &str| SecretValue::from(text.to_owned());
+        let (before, new) = (value("before"), value("new"));
+        let lost = || Failure::unexpected("lost", "the answer was lost");
+        let after = |now| Replaced::after(lost(), now, Some(&before), &new);
+        assert!(matches!(after(Ok(Some(value("new")))), Ok(Replaced::Unconfirmed(_))));
+        assert_eq!(after(Ok(Some(value("before")))).unwrap_err().code, "lost");
+        for unknown in [Ok(Some(value("third"))), Ok(None), Err(lost())] {
+            assert!(matches!(after(unknown), Ok(Replaced::Unknown(_))));
+        }
+        assert!(Replaced::after(lost(), Ok(None), None, &new).is_err());
+        assert!(Replaced::after(lost(), Ok(Some(value("new"))), Some(&new), &new).is_err(), "the old one once more");
+    }
 }

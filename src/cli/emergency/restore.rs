@@ -10,7 +10,7 @@ use super::super::door::Door;
 use super::super::{env, environment, input};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome};
-use crate::flow::emergency::restore::{self, Settings};
+use crate::flow::emergency::restore::{self, Moved, Settings};
 use crate::io::archive;
 use crate::report::emergency::restore::{RestoreOutcome, RestoreReport};
 use crate::rules::backup::{Backup, Contents};
@@ -46,11 +46,8 @@ pub struct RestoreArgs {
 /// `backup-of-another` when the definition has the stack elsewhere; `restore-newer` unless `--overwrite-newer`;
 /// `restore-not-confirmed`; those of the backup and of ESC.
 pub async fn run(args: RestoreArgs, source_args: &SourceArgs, session: &Session, door: &mut Door) -> Outcome<u8> {
-    if source_args.from_backup.is_some() {
-        return Err(Failure::usage("source-read-only", "a backup cannot be restored into a backup")
-            .hint("FILE is the backup; --esc-url says where ESC is"));
-    }
     let backup = archive::open(&args.file, &session.age_identities(source_args.age_identity.as_deref())?)?;
+    door.mask_backup(&backup);
     let contents = stack_of(&backup, session)?;
     let to = match &args.to {
         Some(text) => env::named(text, source_args, session, door)?,
@@ -77,12 +74,16 @@ pub async fn run(args: RestoreArgs, source_args: &SourceArgs, session: &Session,
         door.report(&report(RestoreOutcome::Planned));
         return Ok(0);
     }
-    if let Some((now, then)) = restore.newer.filter(|_| !args.overwrite_newer) {
+    if let Some(moved) = restore.moved.filter(|_| !args.overwrite_newer) {
         door.report(&report(RestoreOutcome::Planned));
-        let message = format!("`{to}` is at revision {now}, and the backup is of revision {then}; nothing was written");
-        return Err(Failure::refused("restore-newer", message)
-            .hint("look at what would be undone; --overwrite-newer restores all the same")
-            .hint(format!("`env rollback {to}@{then}` does the same where ESC still has that revision")));
+        let failure = Failure::refused("restore-newer", format!("{}; nothing was written", moved.tell(&to)))
+            .hint("look at what would be undone; --overwrite-newer restores all the same");
+        return Err(match moved {
+            Moved::On { then, .. } => {
+                failure.hint(format!("`env rollback {to}@{then}` does the same where ESC still has that revision"))
+            }
+            _ => failure,
+        });
     }
     if !args.yes {
         door.report(&report(RestoreOutcome::Planned));

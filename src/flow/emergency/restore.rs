@@ -11,8 +11,8 @@ use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome, Problem};
 use crate::esc::flat;
 use crate::esc::value::{Content, Value};
-use crate::io::source::{Secrets, Source, Version};
-use crate::rules::backup::{Backup, Difference, compare};
+use crate::io::source::{Secrets, Source, SourceKind, Version};
+use crate::rules::backup::{Backup, Contents, Difference, compare};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +29,60 @@ pub struct Restore {
     pub form: &'static str,
     pub changes: Vec<(String, Difference)>,
     pub text_differs: bool,
-    /// The revision in ESC and the one of the backup, when ESC has moved on since.
-    pub newer: Option<(u64, u64)>,
+    /// Why ESC may hold what the backup has never seen.
+    pub moved: Option<Moved>,
     pub warnings: Vec<Problem>,
     exists: bool,
     etag: Option<String>,
     text: Zeroizing<String>,
     wanted: Value,
+}
+
+/// How the environment stands to the state that a backup was made of, when it is not known to be that state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// It has newer revisions.
+    On { now: u64, then: u64 },
+    /// Its revisions are fewer than when the backup was made.
+    Anew { now: u64, then: u64 },
+    /// Its text was edited by hand since its last revision.
+    ByHand,
+    /// The backup was made of a text that was no revision.
+    NoRevision,
+    /// The backup is of another kind of source, whose revisions say nothing here.
+    OtherSource,
+}
+
+impl Moved {
+    /// None when the environment is as it was when the backup was made.
+    fn since(contents: &Contents, kind: SourceKind, now: Option<u64>) -> Option<Self> {
+        match (now, contents.revision) {
+            _ if contents.source != kind.word() => Some(Self::OtherSource),
+            (None, _) => Some(Self::ByHand),
+            (_, None) => Some(Self::NoRevision),
+            (Some(now), Some(then)) if now > then => Some(Self::On { now, then }),
+            (Some(now), Some(then)) if now < then => Some(Self::Anew { now, then }),
+            _ => None,
+        }
+    }
+
+    /// The same as a sentence about the environment `to`.
+    #[must_use]
+    pub fn tell(self, to: &EscName) -> String {
+        match self {
+            Self::On { now, then } => format!("`{to}` is at revision {now}, and the backup is of revision {then}"),
+            Self::Anew { now, then } => {
+                format!("`{to}` is at revision {now}, and the backup is of revision {then}: it was made anew since")
+            }
+            Self::ByHand => format!("`{to}` was edited by hand since its last revision"),
+            Self::NoRevision => {
+                format!("the backup names no revision, so it cannot be told whether `{to}` was changed since")
+            }
+            Self::OtherSource => {
+                format!("the backup was made elsewhere, so it cannot be told whether it is older than `{to}`")
+            }
+        }
+    }
 }
 
 impl Restore {
@@ -68,7 +115,7 @@ pub async fn look(
         form,
         changes: Vec::new(),
         text_differs: false,
-        newer: None,
+        moved: None,
         warnings: Vec::new(),
         exists: true,
         etag: None,
@@ -79,7 +126,9 @@ pub async fn look(
         Ok(document) => {
             restore.etag = document.etag;
             let same_place = contents.environment == to.to_string();
-            restore.newer = document.revision.zip(contents.revision).filter(|(now, then)| same_place && now > then);
+            if same_place {
+                restore.moved = Moved::since(contents, source.kind(), document.revision);
+            }
             current(source, to, &mut restore).await?
         }
         Err(failure) if failure.code == "esc-not-found" && asked.create => {
@@ -153,4 +202,23 @@ pub async fn write(source: &dyn Source, to: &EscName, restore: &Restore) -> Outc
             .hint("what they are computed from has changed; --values restores the values alone")
     });
     Ok((revision, warning.into_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::backup::samples::backup;
+
+    #[test]
+    fn only_the_same_revision_of_the_same_kind_of_source_is_unmoved() {
+        let mut contents = backup().manifest.stacks.remove(0);
+        let since = |contents: &Contents, kind, now| Moved::since(contents, kind, now);
+        assert_eq!(since(&contents, SourceKind::Cloud, Some(12)), None);
+        assert_eq!(since(&contents, SourceKind::Cloud, Some(13)), Some(Moved::On { now: 13, then: 12 }));
+        assert_eq!(since(&contents, SourceKind::Cloud, Some(3)), Some(Moved::Anew { now: 3, then: 12 }));
+        assert_eq!(since(&contents, SourceKind::Local, Some(12)), Some(Moved::OtherSource));
+        assert_eq!(since(&contents, SourceKind::Cloud, None), Some(Moved::ByHand));
+        contents.revision = None;
+        assert_eq!(since(&contents, SourceKind::Cloud, Some(12)), Some(Moved::NoRevision));
+    }
 }

@@ -114,6 +114,18 @@ impl Asked<'_> {
         self.write(subject, &values, Some(&subject.tag())).await
     }
 
+    /// Like [`Self::start`]; a rotation that is under way goes on, and its revision from before stays remembered.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub async fn replace(&self, subject: &Subject, value: &SecretValue) -> Outcome<Changed> {
+        if self.under_way(subject).await?.is_none() {
+            return self.start(subject, value).await;
+        }
+        subject.accepts(value)?;
+        self.write(subject, &vec![value.clone(); subject.paths.len()], None).await
+    }
+
     /// Puts the value back that the secret had before the rotation, as one revision; nothing else of the
     /// environment changes. Answers none when that is its value already.
     ///

@@ -27,6 +27,8 @@ pub enum Outcome {
     /// Nobody confirmed it, or an earlier one failed.
     Skipped,
     Failed,
+    /// It failed, and whether it was done all the same could not be seen.
+    Unknown,
 }
 
 impl Outcome {
@@ -37,6 +39,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -82,7 +85,12 @@ const REVOKE: &str = "Revoke the old credential in the service that issued it";
 
 impl Incident {
     fn replaced(&self) -> bool {
-        self.actions.first().is_some_and(|action| action.outcome == Outcome::Done)
+        self.replacement() == Some(Outcome::Done)
+    }
+
+    /// What became of the new value; none before anything was begun.
+    fn replacement(&self) -> Option<Outcome> {
+        self.actions.first().map(|action| action.outcome)
     }
 
     fn who(&self) -> Vec<String> {
@@ -118,7 +126,12 @@ impl Incident {
     fn checklist(&self) -> Vec<String> {
         let owner = self.owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
         let mut list = vec![format!("{REVOKE}{owner}")];
-        if !self.replaced() {
+        if self.replacement() == Some(Outcome::Unknown) {
+            list.push(format!(
+                "See whether ESC has a new value: `env history {}`; if so `sync --stack {}` delivers it, else `emergency respond {}` again",
+                self.environment, self.stack, self.name
+            ));
+        } else if !self.replaced() {
             list.push(format!("Put a new value into ESC: `emergency respond {} --stack {}`", self.name, self.stack));
         }
         if self.replaced() && self.actions.iter().any(|action| action.outcome != Outcome::Done) {
@@ -178,7 +191,7 @@ impl Report for Incident {
             let style = match action.outcome {
                 Outcome::Done => GREEN,
                 Outcome::Planned | Outcome::Skipped => YELLOW,
-                Outcome::Failed => RED,
+                Outcome::Failed | Outcome::Unknown => RED,
             };
             writeln!(to, "  {style}{:<7}{style:#}  {}: {}", action.outcome.word(), action.what, action.detail)?;
         }
