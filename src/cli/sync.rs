@@ -19,6 +19,7 @@ use crate::flow::targets::Asked;
 use crate::io::audit::AuditLog;
 use crate::io::files;
 use crate::io::github_access::GitHubAccess;
+use crate::io::source::SourceKind;
 use crate::io::stop::Stop;
 use crate::report::Report;
 use crate::report::sync::SyncReport;
@@ -141,10 +142,15 @@ impl Run {
             let github = session.github(&args.github, token)?;
             return Self::prepare(github, definition, stack, ready(Ok(opened.values)), &request, door).await;
         }
-        // Says what is missing before ESC is asked for secrets; then both are asked at once.
+        // Says what is missing before ESC is asked for secrets; then both are asked at once, unless the source is
+        // on this disk: there is no wait to fill, and GitHub need not be asked for a source that is broken.
         let github = session.github(&args.github, None)?;
         let source = session.source(&args.source, door).await?;
         let values = async { sync::open(definition, stack, &*source).await.map(|opened| opened.values) };
+        if source.kind() != SourceKind::Cloud {
+            let values = values.await?;
+            return Self::prepare(github, definition, stack, ready(Ok(values)), &request, door).await;
+        }
         Self::prepare(github, definition, stack, values, &request, door).await
     }
 
