@@ -44,10 +44,7 @@ pub async fn list(args: ListArgs, session: &Session, door: &mut Door) -> Outcome
     let source = session.source(&args.inspect.source, door).await?;
     let opened = sync::open(&definition, &stack, &*source).await?;
     let asked = Asked::from(args_of_targets);
-    let somewhere = asked.repository.is_some()
-        || asked.organization.is_some()
-        || definition.targets.iter().any(|target| target.stacks.contains(&stack.name));
-    let github = match somewhere && !args.no_github {
+    let github = match asked.somewhere(&definition, &stack) && !args.no_github {
         false => None,
         true => {
             let token = session.token_of_esc(&args.inspect.github, &opened, door)?;

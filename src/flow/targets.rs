@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::error::{Failure, Outcome, Place};
 use crate::base::target::{App, RepositoryName, Scope};
 use crate::io::github_access::GitHubAccess;
-use crate::rules::definition::{Definition, Destination};
+use crate::rules::definition::{Definition, Destination, Environment};
 use crate::rules::plan::{Exposure, Skipped, Target, Visibility};
 
 /// What the command line says about targets.
@@ -22,6 +22,14 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whether there is a place to deliver the stack to: one that is named, or one of the definition.
+    #[must_use]
+    pub fn somewhere(&self, definition: &Definition, stack: &Environment) -> bool {
+        self.repository.is_some()
+            || self.organization.is_some()
+            || definition.targets.iter().any(|target| target.stacks.contains(&stack.name))
+    }
+
     /// Who would read what is written to the place that is named; none when none is.
     #[must_use]
     pub fn reader(&self) -> Option<Destination> {

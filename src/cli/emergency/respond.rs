@@ -67,10 +67,7 @@ pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session,
         change::Asked { source: &*source, definition: &definition, stack: &stack, name: &args.name, group: None };
     let subject = rotation.find().await?;
     let asked = Asked::from(&args.targets);
-    let somewhere = asked.repository.is_some()
-        || asked.organization.is_some()
-        || definition.targets.iter().any(|target| target.stacks.contains(&stack.name));
-    let github = if somewhere { Some(session.github(&args.github, token)?) } else { None };
+    let github = if asked.somewhere(&definition, &stack) { Some(session.github(&args.github, token)?) } else { None };
     let deliveries = github.as_ref().map(|github| Deliveries {
         github,
         asked: &asked,

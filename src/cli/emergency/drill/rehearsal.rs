@@ -4,12 +4,12 @@ use crypto_box::aead::OsRng;
 
 use super::super::super::connect::Session;
 use super::super::super::sandbox::{self, SandboxArgs};
-use super::{Came, failed, passed};
 use crate::base::error::{Failure, Outcome};
 use crate::base::secret::{SecretValue, Token};
 use crate::esc::edit::{self, Edit, NewValue};
 use crate::flow::apply;
 use crate::flow::context::Context;
+use crate::flow::emergency::drill::{Came, failed, passed};
 use crate::flow::emergency::respond;
 use crate::flow::rotation::change;
 use crate::flow::sync::{self, Request};
@@ -43,14 +43,14 @@ pub fn made_up() -> SecretValue {
 }
 
 /// Replaces a delivered secret, delivers it, and looks at what the sandbox's GitHub stores then.
-pub async fn respond(session: &Session) -> Came {
+pub async fn respond(session: &Session) -> Outcome<Came> {
     let running = sandbox::start(&SandboxArgs::default(), session).await?;
     let came = on(&running).await;
     running.shutdown();
     came
 }
 
-async fn on(running: &Running) -> Came {
+async fn on(running: &Running) -> Outcome<Came> {
     let loaded = config::load("drill.yaml", DEFINITION).map_err(|problems| config::failure("drill.yaml", problems))?;
     let definition = loaded.definition;
     let stack = definition.stack(None)?.clone();
@@ -71,7 +71,7 @@ async fn on(running: &Running) -> Came {
     let opened = sync::open(&definition, &stack, &source).await?;
     let first = sync::prepare(&context, &definition, &stack, std::future::ready(Ok(opened.values)), &request()).await?;
     if !apply::apply(&context, &first).await.complete() {
-        return failed("the first delivery to the sandbox failed");
+        return Ok(failed("the first delivery to the sandbox failed"));
     }
     let new = made_up();
     let rotation = change::Asked { source: &source, definition: &definition, stack: &stack, name: NAME, group: None };
@@ -79,16 +79,16 @@ async fn on(running: &Running) -> Came {
     let opened = sync::open(&definition, &stack, &source).await?;
     let delivery = respond::prepare_delivery(&context, &definition, &stack, opened.values, &request(), NAME).await?;
     if !apply::apply(&context, &delivery).await.complete() {
-        return failed("the delivery of the new value to the sandbox failed");
+        return Ok(failed("the delivery of the new value to the sandbox failed"));
     }
     let state = running.state();
     let stored = state["github"]["repositories"]["payready/sophia"]["secrets"]["actions"][NAME]["value"].as_str();
-    match stored.map(|text| SecretValue::from(text.to_owned())) {
+    Ok(match stored.map(|text| SecretValue::from(text.to_owned())) {
         Some(stored) if stored.same_as(&new) => {
             passed("a made-up secret was replaced, delivered and found stored, on a sandbox")
         }
         _ => failed("the sandbox's GitHub does not store the new value"),
-    }
+    })
 }
 
 async fn cloud(running: &Running) -> Outcome<PulumiCloud> {
