@@ -8,7 +8,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
 use super::world::{USUAL, World, document, word};
 
@@ -31,22 +30,8 @@ async fn interrupted(fault: Json, signal: Signal) {
     let world = World::new(DEFINITION, json!({"repositories": {"payready/sophia": {}}}), &document(&values())).await;
     world.sandbox.fault(fault.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("pulumi-esc-environment.yaml"), DEFINITION).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sophia-secrets-sync"))
-        .args(["sync", "--stack", "production", "--max-wait", "2h", "-vv"])
-        .current_dir(folder.path())
-        .env_clear()
-        .env("HOME", folder.path())
-        .env("GITHUB_API_URL", &world.sandbox.github_url)
-        .env("GITHUB_TOKEN", &world.sandbox.github_token)
-        .env("PULUMI_BACKEND_URL", &world.sandbox.pulumi_url)
-        .env("PULUMI_ACCESS_TOKEN", &world.sandbox.pulumi_token)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut command = world.command(folder.path(), &["--max-wait", "2h", "-vv"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut told = String::new();
     while !told.contains("rate limit") {

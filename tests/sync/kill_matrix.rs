@@ -4,12 +4,10 @@
 //! and the ledger had recorded; a third run writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
-use tokio::process::Command;
 
 use super::world::{IMPATIENT, USUAL, World, document, word};
 
@@ -120,22 +118,7 @@ async fn a_process_killed_at_any_request_is_finished_by_the_next() {
     every_index(last, 4, |index| async move {
         let world = world().await;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("pulumi-esc-environment.yaml"), DEFINITION).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sophia-secrets-sync"))
-            .args(["sync", "--stack", "production", "--pace", "off", "--quiet"])
-            .current_dir(folder.path())
-            .env_clear()
-            .env("HOME", folder.path())
-            .env("GITHUB_API_URL", &world.sandbox.github_url)
-            .env("GITHUB_TOKEN", &world.sandbox.github_token)
-            .env("PULUMI_BACKEND_URL", &world.sandbox.pulumi_url)
-            .env("PULUMI_ACCESS_TOKEN", &world.sandbox.pulumi_token)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut child = world.command(folder.path(), &["--pace", "off", "--quiet"]).spawn().unwrap();
         // A save more or less may make this run end one request earlier than the one that was counted.
         tokio::select! {
             () = world.sandbox.arrived(index) => {}

@@ -1,6 +1,8 @@
 //! A sandbox and runs of the library against it, as `sync` makes them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -21,6 +23,7 @@ use sophia_secrets_sync::rules::ledger::{Ledger, VARIABLE};
 use sophia_secrets_sync::rules::outcome::Outcomes;
 use sophia_secrets_sync::rules::plan::{Plan, Prune};
 use sophia_secrets_sync::sandbox::{self, Options, Running};
+use tokio::process::Command;
 
 pub const ENVIRONMENT: &str = "payready/sophia-esc/production";
 
@@ -59,6 +62,19 @@ impl World {
         let seed = json!({"github": github, "esc": {"environments": {ENVIRONMENT: document}}});
         options.seed = serde_json::from_value(seed).unwrap();
         Self { sandbox: sandbox::start(options).await.unwrap(), definition: definition.to_owned() }
+    }
+
+    /// The real `sync` in `folder`, where it finds the definition; all its streams go nowhere.
+    pub fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        std::fs::write(folder.join("pulumi-esc-environment.yaml"), &self.definition).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sophia-secrets-sync"));
+        command.args(["sync", "--stack", "production"]).args(arguments).current_dir(folder).env_clear();
+        command.env("HOME", folder);
+        command.env("GITHUB_API_URL", &self.sandbox.github_url).env("GITHUB_TOKEN", &self.sandbox.github_token);
+        command.env("PULUMI_BACKEND_URL", &self.sandbox.pulumi_url);
+        command.env("PULUMI_ACCESS_TOKEN", &self.sandbox.pulumi_token);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command
     }
 
     /// What `sync` does: plan, refuse or apply.
