@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::ready;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -198,15 +199,15 @@ impl Run {
             sync::refuse(plan)?;
             return Ok(if exit_code && plan.changes() { DIFFERENCES } else { 0 });
         }
-        let audit = if plan.changes() { Some(super::audit::open(session, plan)?) } else { None };
+        let audit = if plan.changes() { Some(Arc::new(super::audit::open(session, plan)?)) } else { None };
         let outcomes = self.apply(session, door, audit.as_ref()).await;
-        let audit_head = audit.as_ref().map(AuditLog::head);
+        let audit_head = audit.as_ref().map(|log| log.head());
         door.report(&SyncReport { command, plan, outcomes: Some(&outcomes), audit_head });
         door.problems(plan.warnings.iter().chain(&outcomes.problems));
         end(plan, &outcomes, self.github.stop().is_asked())
     }
 
-    async fn apply(&self, session: &Session, door: &Door, audit: Option<&AuditLog>) -> Outcomes {
+    async fn apply(&self, session: &Session, door: &Door, audit: Option<&Arc<AuditLog>>) -> Outcomes {
         stop_on_interrupt(self.github.stop().clone());
         let progress = Progress::new(session.global.quiet, door.in_a_job());
         let tell = |event: Event<'_>| progress.tell(event);

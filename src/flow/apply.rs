@@ -225,10 +225,12 @@ impl Work<'_> {
             })
             .collect();
         let mut running = FuturesUnordered::new();
+        let mut recording = FuturesUnordered::new();
         let mut saving = None;
         let mut unsaved = 0;
         loop {
-            while running.len() < at_once && !self.context.stopped() {
+            // Not far ahead of the audit trail: one at a time means that each is recorded before the next is begun.
+            while running.len() < at_once && recording.len() < at_once && !self.context.stopped() {
                 let Some(task) = waiting.pop_front() else { break };
                 if task.step.action == Action::Delete {
                     (self.context.tell)(Event::Deleting { target: task.target, name: &task.step.name });
@@ -243,12 +245,10 @@ impl Work<'_> {
                         unsaved += 1;
                     }
                     let outcome = self.outcome(task, result);
-                    match audit::record(self.context, task.target, task.step, &outcome) {
-                        Ok(()) => done.recorded.push(task.place),
-                        Err(problem) if done.problems.contains(&problem) => {}
-                        Err(problem) => done.problems.push(problem),
-                    }
-                    done.outcomes.push((task.place, outcome));
+                    done.outcomes.push((task.place, outcome.clone()));
+                    recording.push(async move {
+                        (task.place, audit::record(self.context, task.target, task.step, &outcome).await)
+                    });
                     let count = self.done.fetch_add(1, Ordering::Relaxed) + 1;
                     (self.context.tell)(Event::Stepped { done: count, of: self.of });
                     // Near the end the last save is near too, and this one would only hold it up.
@@ -260,6 +260,11 @@ impl Work<'_> {
                         });
                     }
                 }
+                Some((place, recorded)) = recording.next(), if !recording.is_empty() => match recorded {
+                    Ok(()) => done.recorded.push(place),
+                    Err(problem) if done.problems.contains(&problem) => {}
+                    Err(problem) => done.problems.push(problem),
+                },
                 Some((result, snapshot)) = OptionFuture::from(saving.as_mut()), if saving.is_some() => {
                     saving = None;
                     if let Some(book) = book.as_mut() {

@@ -13,18 +13,13 @@ use crate::rules::audit_filter::Filter;
 use crate::rules::outcome::{Outcomes, StepOutcome};
 use crate::rules::plan::{Plan, Step, Target};
 
-/// Adds the outcome of one step that writes. **When the trail cannot be written any more, the run stops:** no
-/// further step is begun.
-///
-/// # Errors
-/// The problem to report.
-pub fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &StepOutcome) -> Result<(), Problem> {
-    let Some(log) = context.audit else { return Ok(()) };
+/// The line of one step that writes.
+fn line(target: &Target, step: &Step, outcome: &StepOutcome) -> Entry {
     let error = match outcome {
         StepOutcome::Failed { code, .. } => Some((*code).to_owned()),
         _ => None,
     };
-    let entry = Entry {
+    Entry {
         target: Some(target.to_string()),
         kind: Some(step.kind.word().to_owned()),
         name: Some(step.name.clone()),
@@ -34,8 +29,17 @@ pub fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &Ste
         outcome: Some(if *outcome == StepOutcome::Applied { "done" } else { outcome.word() }.to_owned()),
         error,
         ..Entry::of("step")
-    };
-    log.append(&entry).map_err(|failure| {
+    }
+}
+
+/// Adds the outcome of one step that writes, while others go on. **When the trail cannot be written any more, the run
+/// stops:** no further step is begun.
+///
+/// # Errors
+/// The problem to report.
+pub async fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &StepOutcome) -> Result<(), Problem> {
+    let Some(log) = context.audit else { return Ok(()) };
+    log.append_beside(line(target, step, outcome)).await.map_err(|failure| {
         context.github.stop().ask();
         Problem::error(failure.code, failure.to_string())
     })
@@ -44,29 +48,27 @@ pub fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &Ste
 /// Adds what is not in the trail yet: steps that were not tried or failed before their write, and the end.
 pub fn end(context: &Context<'_>, plan: &Plan, recorded: &BTreeSet<(usize, usize)>, outcomes: &mut Outcomes) {
     let Some(log) = context.audit else { return };
+    let mut lines = Vec::new();
     for (target_index, target) in plan.targets.iter().enumerate() {
         for (step_index, step) in target.steps.iter().enumerate() {
             let outcome = outcomes.steps.get(target_index).and_then(|steps| steps.get(step_index));
             let Some(outcome) = outcome.filter(|_| step.action.writes()) else { continue };
-            if recorded.contains(&(target_index, step_index)) {
-                continue;
-            }
-            if let Err(problem) = record(context, &target.target, step, outcome) {
-                if !outcomes.problems.contains(&problem) {
-                    outcomes.problems.push(problem);
-                }
-                return;
+            if !recorded.contains(&(target_index, step_index)) {
+                lines.push(line(&target.target, step, outcome));
             }
         }
     }
     let (failed, not_tried) = (outcomes.failed(), outcomes.not_tried());
-    let entry = Entry {
+    lines.push(Entry {
         outcome: Some(if outcomes.complete() { "done" } else { "partial" }.to_owned()),
         detail: (!outcomes.complete()).then(|| format!("{failed} failed, {not_tried} not tried")),
         ..Entry::of("run-ended")
-    };
-    if let Err(failure) = log.append(&entry) {
-        outcomes.problems.push(Problem::error(failure.code, failure.to_string()));
+    });
+    if let Err(failure) = log.append_all(&lines) {
+        let problem = Problem::error(failure.code, failure.to_string());
+        if !outcomes.problems.contains(&problem) {
+            outcomes.problems.push(problem);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a command is given: the services, and the way to tell what is happening.
 
+use std::sync::Arc;
+
 use crate::io::audit::AuditLog;
 use crate::io::github_access::GitHubAccess;
 use crate::rules::plan::Target;
@@ -18,7 +20,7 @@ pub struct Context<'a> {
     pub github: &'a GitHubAccess,
     pub tell: &'a (dyn Fn(Event<'_>) + Sync),
     /// Takes a line for every step that writes; none while nothing is written.
-    pub audit: Option<&'a AuditLog>,
+    pub audit: Option<&'a Arc<AuditLog>>,
 }
 
 impl Context<'_> {

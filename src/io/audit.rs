@@ -6,7 +6,7 @@
 //! may lag behind after a power cut, which does no harm: `audit verify` takes a trail that is longer than it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use jiff::{Timestamp, Unit};
@@ -56,6 +56,24 @@ pub struct AuditLog {
     run: Run,
     began: (Timestamp, Instant),
     state: Mutex<State>,
+    queue: Mutex<Queue>,
+    flushed: tokio::sync::Mutex<Flushed>,
+}
+
+/// Lines that tasks want to add together.
+#[derive(Debug, Default)]
+struct Queue {
+    entries: Vec<Entry>,
+    /// How many ever came.
+    count: u64,
+}
+
+/// What became of the queue so far.
+#[derive(Debug, Default)]
+struct Flushed {
+    /// How many of those that ever came were taken.
+    count: u64,
+    failure: Option<Failure>,
 }
 
 #[derive(Debug)]
@@ -94,7 +112,14 @@ impl AuditLog {
         }
         let file = growing::Growing::open(path).map_err(|failure| unwritable(path, &failure))?;
         let state = State { file, head: Head::genesis(), length: u64::MAX };
-        Ok(Self { path: path.to_owned(), run, began: (now, Instant::now()), state: Mutex::new(state) })
+        Ok(Self {
+            path: path.to_owned(),
+            run,
+            began: (now, Instant::now()),
+            state: Mutex::new(state),
+            queue: Mutex::default(),
+            flushed: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Compares the end of the file with the head file.
@@ -110,6 +135,33 @@ impl AuditLog {
     /// As [`Self::open`]. What was done so far stays in the trail.
     pub fn append(&self, entry: &Entry) -> Outcome<()> {
         self.append_all(std::slice::from_ref(entry))
+    }
+
+    /// Adds one line without holding up the caller's thread. What several tasks bring while the disk is busy is added
+    /// together next, with one flush. The line is on the disk when this answers.
+    ///
+    /// # Errors
+    /// As [`Self::append`]; after a failure nothing more is added this way.
+    pub async fn append_beside(self: &Arc<Self>, entry: Entry) -> Outcome<()> {
+        let number = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.entries.push(entry);
+            queue.count += 1;
+            queue.count
+        };
+        let mut flushed = self.flushed.lock().await;
+        if flushed.count < number && flushed.failure.is_none() {
+            let entries = {
+                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                flushed.count = queue.count;
+                std::mem::take(&mut queue.entries)
+            };
+            let log = Arc::clone(self);
+            let added = tokio::task::spawn_blocking(move || log.append_all(&entries)).await;
+            let ended = |error| Failure::unexpected("audit-thread", "the audit trail was not added to").cause(error);
+            flushed.failure = added.map_err(ended).flatten().err();
+        }
+        flushed.failure.clone().map_or(Ok(()), Err)
     }
 
     /// Adds lines that belong together, and waits for the disk once.
@@ -278,6 +330,34 @@ mod tests {
         let verification = verified(&path);
         assert!(verification.is_whole(), "{:?}", verification.findings);
         assert_eq!(verification.lines, 4 * 51);
+    }
+
+    #[tokio::test]
+    async fn what_tasks_bring_together_is_added_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let log = Arc::new(AuditLog::open(&path, run(), now()).unwrap());
+        let all = (0..100).map(|index| log.append_beside(step(&format!("N{index:02}"))));
+        assert!(futures_util::future::join_all(all).await.into_iter().all(|added| added.is_ok()));
+        let verification = verified(&path);
+        assert!(verification.is_whole(), "{:?}", verification.findings);
+        assert_eq!(verification.lines, 101);
+
+        let too_long = "N".repeat(usize::try_from(LONGEST_LINE).unwrap());
+        let (first, long, beside) = tokio::join!(
+            log.append_beside(step("FIRST")),
+            log.append_beside(step(&too_long)),
+            log.append_beside(step("BESIDE")),
+        );
+        first.unwrap();
+        for failed in [long, beside, log.append_beside(step("AFTER")).await] {
+            assert_eq!(failed.unwrap_err().code, "audit-entry");
+        }
+        assert_eq!(
+            verified(&path).lines,
+            102,
+            "the first was alone; no other without all that were to be added with it"
+        );
     }
 
     #[test]

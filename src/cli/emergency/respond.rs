@@ -1,6 +1,7 @@
 //! `emergency respond NAME`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use crypto_box::aead::OsRng;
@@ -311,7 +312,7 @@ impl Response<'_> {
         if !self.confirmed(&format!("{name} is written to {targets} places at GitHub.")) {
             return Ok(None);
         }
-        let log = super::super::audit::open(self.session, plan)?;
+        let log = Arc::new(super::super::audit::open(self.session, plan)?);
         context.audit = Some(&log);
         sync_command::stop_on_interrupt(github.stop().clone());
         let outcomes = apply::apply(&context, &prepared).await;
