@@ -22,8 +22,8 @@ fn line(target: &Target, step: &Step, outcome: &StepOutcome) -> Entry {
     Entry {
         target: Some(target.to_string()),
         kind: Some(step.kind.word().to_owned()),
-        name: Some(step.name.clone()),
-        group: Some(step.group.clone()),
+        name: Some(step.name.to_string()),
+        group: Some(step.group.to_string()),
         action: Some(step.action.word().to_owned()),
         reason: Some(step.reason.word().to_owned()),
         outcome: Some(if *outcome == StepOutcome::Applied { "done" } else { outcome.word() }.to_owned()),

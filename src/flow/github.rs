@@ -119,10 +119,10 @@ pub fn values(file: &str, entries: &[Entry], policies: Option<Policies<'_>>, ask
             (Ok(()), None) => Ok(Arc::new(entry.value.clone())),
         };
         Candidate {
-            name: naming::fold(&entry.name),
-            group: GROUP.to_owned(),
+            name: naming::fold(&entry.name).into(),
+            group: GROUP.into(),
             kind: EntryKind::Secret,
-            place: Some(Place { file: file.to_owned(), line: entry.line, column: 1 }),
+            place: Some(Arc::new(Place { file: file.to_owned(), line: entry.line, column: 1 })),
             value,
         }
     });

@@ -44,15 +44,15 @@ pub async fn list(
         .desired
         .candidates
         .iter()
-        .filter(|candidate| groups.is_empty() || groups.contains(&candidate.group))
+        .filter(|candidate| groups.is_empty() || groups.contains(&*candidate.group))
         .collect();
     let order = |group: &str| definition.groups.iter().position(|known| known.name == group);
     candidates.sort_by(|a, b| (order(&a.group), &a.name).cmp(&(order(&b.group), &b.name)));
     let names = candidates
         .into_iter()
         .map(|candidate| Listed {
-            name: candidate.name.clone(),
-            group: candidate.group.clone(),
+            name: candidate.name.to_string(),
+            group: candidate.group.to_string(),
             kind: candidate.kind.word(),
             trouble: candidate.value.as_ref().err().map(|refusal| refusal.message.clone()),
             delivered: delivered(candidate, &seen, now),
@@ -88,10 +88,10 @@ pub(super) async fn see(
 fn delivered(candidate: &Candidate, seen: &[SeenScope], now: Option<Timestamp>) -> Vec<Delivered> {
     let targets = seen.iter().flat_map(|scope| scope.targets.iter().map(move |target| (scope, target)));
     targets
-        .filter(|(_, seen)| seen.delivery.groups.as_ref().is_none_or(|groups| groups.contains(&candidate.group)))
+        .filter(|(_, seen)| seen.delivery.groups.as_ref().is_none_or(|groups| groups.contains(&*candidate.group)))
         .map(|(scope, seen)| {
             let target = &seen.delivery.target;
-            let listed = seen.observed.entries.get(&(candidate.kind, candidate.name.clone()));
+            let listed = seen.observed.entries.get(&(candidate.kind, candidate.name.to_string()));
             let entry =
                 scope.ledger.as_ref().and_then(|found| found.ledger.get(target.app, candidate.kind, &candidate.name));
             let changed = entry.map(|entry| entry.changed_at);

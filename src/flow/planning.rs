@@ -195,7 +195,7 @@ async fn who_may_see(client: &GitHub, delivery: &Delivery, kind: EntryKind, name
 /// A warning when variables reach no store of a scope, because none of its apps has variables.
 fn undelivered_variables(elsewhere: bool, delivery: &Delivery, wanted: &[Wanted]) -> Option<Problem> {
     let names: Vec<&str> =
-        wanted.iter().filter(|wanted| wanted.kind == EntryKind::Variable).map(|wanted| wanted.name.as_str()).collect();
+        wanted.iter().filter(|wanted| wanted.kind == EntryKind::Variable).map(|wanted| &*wanted.name).collect();
     (!elsewhere && !names.is_empty()).then(|| {
         let (names, target) = (names.join("`, `"), &delivery.target);
         Problem::warning("variable-app", format!("{target} has no variables, so `{names}` is not delivered there"))

@@ -44,7 +44,7 @@ pub async fn status(
         .desired
         .candidates
         .iter()
-        .filter(|candidate| groups.is_empty() || groups.contains(&candidate.group))
+        .filter(|candidate| groups.is_empty() || groups.contains(&*candidate.group))
         .collect();
     let runs = Runs::look(&seen, |scope, target| newest_change(&candidates, scope, target), deliveries.now).await;
     let mut facts: Vec<SecretFacts> =
@@ -54,12 +54,12 @@ pub async fn status(
         .zip(&facts)
         .filter(|(_, facts)| facts.asks_esc())
         .map(|(candidate, _)| {
-            (candidate.name.clone(), places(definition, &stack.name, None, &candidate.name, opened.root()))
+            (candidate.name.to_string(), places(definition, &stack.name, None, &candidate.name, opened.root()))
         })
         .collect();
     let history = last_changes(source, &stack.esc, wanted).await;
     for (candidate, facts) in candidates.iter().zip(&mut facts) {
-        facts.esc_changed = history.changed.get(&candidate.name).copied();
+        facts.esc_changed = history.changed.get(&*candidate.name).copied();
     }
     let mut rows: Vec<Row> = candidates
         .iter()
@@ -67,8 +67,8 @@ pub async fn status(
         .map(|(candidate, facts)| {
             let schedule = schedule(definition, &candidate.group, &candidate.name);
             Row {
-                name: candidate.name.clone(),
-                group: candidate.group.clone(),
+                name: candidate.name.to_string(),
+                group: candidate.group.to_string(),
                 owner: schedule.and_then(|schedule| schedule.owner.clone()),
                 standing: standing(schedule, facts, deliveries.now),
             }
@@ -85,7 +85,7 @@ fn takers<'s>(candidate: &Candidate, seen: &'s [SeenScope]) -> impl Iterator<Ite
 }
 
 fn takes(seen: &SeenTarget, candidate: &Candidate) -> bool {
-    seen.delivery.groups.as_ref().is_none_or(|groups| groups.contains(&candidate.group))
+    seen.delivery.groups.as_ref().is_none_or(|groups| groups.contains(&*candidate.group))
 }
 
 /// What the ledger says of a candidate at a target.
@@ -104,7 +104,7 @@ fn facts(candidate: &Candidate, key: Option<&FingerprintKey>, seen: &[SeenScope]
     let deliveries = takers(candidate, seen)
         .map(|(scope, seen)| {
             let entry = written(candidate, scope, seen);
-            let listed = seen.observed.entries.get(&(candidate.kind, candidate.name.clone()));
+            let listed = seen.observed.entries.get(&(candidate.kind, candidate.name.to_string()));
             DeliveryFacts {
                 ledger_changed: entry.map(|entry| entry.changed_at),
                 delivered: listed.and_then(|listed| listed.updated_at.parse::<Timestamp>().ok()),

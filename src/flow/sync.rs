@@ -299,7 +299,7 @@ pub fn refuse(plan: &Plan) -> Outcome<()> {
             let detail = step.detail.as_deref().unwrap_or_default();
             let problem = Problem::error(step.reason.word(), format!("`{}` of {target}: {detail}", step.name));
             match &step.place {
-                Some(place) => problem.at(place.clone()),
+                Some(place) => problem.at((**place).clone()),
                 None => problem,
             }
         })

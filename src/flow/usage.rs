@@ -102,8 +102,8 @@ fn members(definition: &Definition, stacks: &[&Environment], opened: &[OpenedSta
     for (stack, opened) in stacks.iter().zip(opened) {
         for candidate in &opened.values.desired.candidates {
             if definition.mappings_of(&candidate.group).next().is_none() {
-                let id = (stack.name.clone(), candidate.group.clone());
-                members.entry(id).or_default().insert(candidate.name.clone());
+                let id = (stack.name.clone(), candidate.group.to_string());
+                members.entry(id).or_default().insert(candidate.name.to_string());
             }
         }
     }
@@ -114,7 +114,7 @@ fn esc_facts(definition: &Definition, stack: &Environment, opened: &OpenedStack)
     let candidates = opened.values.desired.candidates.iter();
     let missing = candidates.filter_map(|candidate| {
         let refusal = candidate.value.as_ref().err().filter(|refusal| refusal.reason == Reason::Missing)?;
-        Some((candidate.name.clone(), refusal.message.clone(), candidate.place.clone()))
+        Some((candidate.name.to_string(), refusal.message.clone(), candidate.place.as_deref().cloned()))
     });
     EscFacts {
         stack: stack.name.clone(),
@@ -162,7 +162,7 @@ fn stored(ask: &Ask<'_>, stack: &Environment, opened: &OpenedStack, scope: &Seen
         let delivery = &seen.delivery;
         let app = delivery.target.app;
         let of_groups = || {
-            let taken = |group| delivery.groups.as_ref().is_none_or(|groups| groups.contains(group));
+            let taken = |group: &str| delivery.groups.as_ref().is_none_or(|groups| groups.contains(group));
             desired.candidates.iter().filter(move |candidate| taken(&candidate.group))
         };
         let delivered = of_groups().filter(|candidate| {
@@ -170,7 +170,7 @@ fn stored(ask: &Ask<'_>, stack: &Environment, opened: &OpenedStack, scope: &Seen
                 && candidate.value.is_ok()
                 && decide_destination(ask.definition, &candidate.group, &stack.name, &delivery.reader).allowed
         });
-        let id = |candidate: &Candidate| (candidate.kind, candidate.name.clone());
+        let id = |candidate: &Candidate| (candidate.kind, candidate.name.to_string());
         let mut defined: BTreeSet<_> = of_groups().map(id).chain(of_other_stacks(ask, delivery)).collect();
         let mut written = BTreeSet::new();
         for (held, listed) in &seen.observed.entries {
@@ -305,7 +305,7 @@ fn rows(facts: &Facts, stacks: &[&Environment], opened: Option<&[OpenedStack]>, 
         .zip(opened.into_iter().flatten())
         .flat_map(|(stack, opened)| opened.values.desired.candidates.iter().map(move |candidate| (stack, candidate)))
         .filter(|(_, candidate)| candidate.value.is_ok())
-        .map(|(stack, candidate)| (stack.name.as_str(), candidate.name.as_str()))
+        .map(|(stack, candidate)| (stack.name.as_str(), &*candidate.name))
         .collect();
     let row = |(folded, promise): (&String, &usage::promise::Promise)| {
         let has = |stack: &&String| in_esc.contains(&(stack.as_str(), folded.as_str()));

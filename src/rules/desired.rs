@@ -19,10 +19,10 @@ use crate::esc::value::{Content, Value};
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// Upper-cased.
-    pub name: String,
-    pub group: String,
+    pub name: Arc<str>,
+    pub group: Arc<str>,
     pub kind: EntryKind,
-    pub place: Option<Place>,
+    pub place: Option<Arc<Place>>,
     pub value: Result<Arc<SecretValue>, Refusal>,
 }
 
@@ -84,8 +84,13 @@ impl Desired {
             Ok(()) => Ok(value),
             Err(error) => Err(Refusal { reason: Reason::Name, message: error.to_string() }),
         });
-        let place = Some(mapping.place.clone());
-        self.candidates.push(Candidate { name, group: mapping.group.clone(), kind: mapping.kind, place, value });
+        self.candidates.push(Candidate {
+            name: name.into(),
+            group: mapping.group.as_str().into(),
+            kind: mapping.kind,
+            place: Some(Arc::new(mapping.place.clone())),
+            value,
+        });
     }
 
     fn add_leaves(&mut self, group: &Group, values: &Value) {
@@ -103,6 +108,7 @@ impl Desired {
             self.warnings.push(Problem::warning("group-empty", message).at(group.place.clone()));
             self.empty_groups.insert(group.name.clone());
         }
+        let (shared_name, place) = (Arc::from(group.name.as_str()), Arc::new(group.place.clone()));
         for (path, value) in leaves {
             let keys: Vec<&str> = path
                 .steps
@@ -120,8 +126,13 @@ impl Desired {
                     Err(Refusal { reason: Reason::Name, message: format!("{error} (`{path}` in ESC){rename}") })
                 }
             };
-            let place = Some(group.place.clone());
-            self.candidates.push(Candidate { name, group: group.name.clone(), kind: EntryKind::Secret, place, value });
+            self.candidates.push(Candidate {
+                name: name.into(),
+                group: Arc::clone(&shared_name),
+                kind: EntryKind::Secret,
+                place: Some(Arc::clone(&place)),
+                value,
+            });
         }
     }
 
@@ -164,7 +175,7 @@ impl Desired {
     pub fn value(&self, kind: EntryKind, name: &str, group: &str) -> Option<&Arc<SecretValue>> {
         self.candidates
             .iter()
-            .find(|candidate| candidate.kind == kind && candidate.name == name && candidate.group == group)
+            .find(|candidate| candidate.kind == kind && *candidate.name == *name && *candidate.group == *group)
             .and_then(|candidate| candidate.value.as_ref().ok())
     }
 }
@@ -245,7 +256,7 @@ fn agree(first: &Candidate, others: &[&Candidate], warnings: &mut Vec<Problem>) 
         let message = format!("groups `{one}` and `{two}` both yield `{}`, with equal values", first.name);
         let problem = Problem::warning("name-shared", message);
         warnings.push(match &other.place {
-            Some(place) => problem.at(place.clone()),
+            Some(place) => problem.at((**place).clone()),
             None => problem,
         });
     }

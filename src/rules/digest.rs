@@ -45,7 +45,7 @@ pub fn digest(stack: &str, source: &PlanSource, targets: &[TargetPlan], fingerpr
 
 fn step_facts(step: &Step) -> [String; 6] {
     [
-        step.name.clone(),
+        step.name.to_string(),
         step.kind.word().to_owned(),
         step.action.word().to_owned(),
         step.reason.word().to_owned(),
@@ -114,7 +114,7 @@ pub fn moved(
 pub fn stored_step(target: &str, step: &Step) -> StoredStep {
     StoredStep {
         target: target.to_owned(),
-        name: step.name.clone(),
+        name: step.name.to_string(),
         kind: step.kind.word().to_owned(),
         action: step.action.word().to_owned(),
         reason: step.reason.word().to_owned(),

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -162,11 +163,11 @@ pub struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Upper-cased.
-    pub name: String,
-    pub group: String,
+    pub name: Arc<str>,
+    pub group: Arc<str>,
     pub kind: EntryKind,
     /// Where the definition asks for it.
-    pub place: Option<Place>,
+    pub place: Option<Arc<Place>>,
     pub facts: Result<ValueFacts, Refusal>,
 }
 
@@ -204,17 +205,17 @@ pub struct Observed {
     pub ledger_variables: usize,
 }
 
-/// One step of a plan.
+/// One step of a plan. What the steps of many targets have in common is kept once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    pub name: String,
-    pub group: String,
+    pub name: Arc<str>,
+    pub group: Arc<str>,
     pub kind: EntryKind,
     pub action: Action,
     pub reason: Reason,
     /// One more sentence where the reason alone does not say enough.
     pub detail: Option<String>,
-    pub place: Option<Place>,
+    pub place: Option<Arc<Place>>,
     /// GitHub's `updated_at` when the plan was made.
     pub observed: Option<String>,
     /// The exposure to send with a create or update of an organization entry.

@@ -41,14 +41,14 @@ fn secrets(plan: &TargetPlan) -> impl Iterator<Item = &Step> {
 
 fn delivered(plan: &TargetPlan) -> impl Iterator<Item = &str> {
     let stays = |step: &&Step| matches!(step.action, Action::Create | Action::Update | Action::Keep);
-    secrets(plan).filter(stays).map(|step| step.name.as_str())
+    secrets(plan).filter(stays).map(|step| &*step.name)
 }
 
 /// Names of secrets that one store holds and this run neither delivers nor deletes.
 #[must_use]
 pub fn foreign(plan: &TargetPlan, observed: &Observed) -> BTreeSet<String> {
     let known: BTreeSet<&str> =
-        secrets(plan).filter(|step| step.action != Action::Refuse).map(|step| step.name.as_str()).collect();
+        secrets(plan).filter(|step| step.action != Action::Refuse).map(|step| &*step.name).collect();
     let listed = observed.entries.keys().filter(|(kind, _)| *kind == EntryKind::Secret);
     listed.map(|(_, name)| name).filter(|name| !known.contains(name.as_str())).cloned().collect()
 }

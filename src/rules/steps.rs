@@ -58,7 +58,7 @@ pub fn decide(facts: &TargetFacts<'_>, settings: &Settings) -> TargetPlan {
 }
 
 fn wanted_step(facts: &TargetFacts<'_>, settings: &Settings, wanted: &Wanted) -> Step {
-    let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()));
+    let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.to_string()));
     let mut step = Step {
         name: wanted.name.clone(),
         group: wanted.group.clone(),
@@ -173,12 +173,12 @@ pub fn needs_repositories(facts: &TargetFacts<'_>) -> Vec<(EntryKind, String)> {
         .iter()
         .filter_map(|wanted| {
             let value = wanted.facts.as_ref().ok()?;
-            let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()))?;
+            let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.to_string()))?;
             let entry = facts.ledger.and_then(|ledger| ledger.get(facts.target.app, wanted.kind, &wanted.name));
             let known = entry.and_then(|entry| entry.exposure.as_ref()) == Some(&asked.token());
             let kept = compare(facts, wanted, value, Some(listed)).0 == Action::Keep;
             (listed.visibility == Some(Visibility::Selected) && !(known && kept))
-                .then(|| (wanted.kind, wanted.name.clone()))
+                .then(|| (wanted.kind, wanted.name.to_string()))
         })
         .collect()
 }
@@ -191,11 +191,11 @@ pub fn not_narrowed(facts: &TargetFacts<'_>) -> Option<Problem> {
     let mut more: BTreeSet<u64> = BTreeSet::new();
     let mut names = Vec::new();
     for wanted in facts.wanted {
-        let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.clone()));
+        let listed = facts.observed.entries.get(&(wanted.kind, wanted.name.to_string()));
         let Some(have) = listed.and_then(|listed| listed.repositories.as_ref()) else { continue };
         if !have.is_subset(&asked.repositories) {
             more.extend(have.difference(&asked.repositories).copied());
-            names.push(wanted.name.as_str());
+            names.push(&*wanted.name);
         }
     }
     let (names, scope) = ((!names.is_empty()).then(|| names.join("`, `"))?, &facts.target.scope);
@@ -209,8 +209,7 @@ pub fn not_narrowed(facts: &TargetFacts<'_>) -> Option<Problem> {
 
 fn gone_steps(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<Step> {
     let Some(ledger) = facts.ledger else { return Vec::new() };
-    let wanted: BTreeSet<(EntryKind, &str)> =
-        facts.wanted.iter().map(|wanted| (wanted.kind, wanted.name.as_str())).collect();
+    let wanted: BTreeSet<(EntryKind, &str)> = facts.wanted.iter().map(|wanted| (wanted.kind, &*wanted.name)).collect();
     let mut steps = Vec::new();
     for (EntryKey { app, kind, name }, entry) in &ledger.entries {
         let in_scope = *app == facts.target.app
@@ -240,8 +239,8 @@ fn gone_steps(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<Step> {
             (Action::Delete, None)
         };
         steps.push(Step {
-            name: name.clone(),
-            group: entry.group.clone(),
+            name: name.as_str().into(),
+            group: entry.group.as_str().into(),
             kind: *kind,
             action,
             reason: Reason::RemovedFromDefinition,

@@ -31,18 +31,18 @@ pub fn variables(desired: &Desired, wanted: &dyn Fn(&str) -> bool) -> Result<Vec
             Ok(value) => value,
             Err(refusal) => {
                 let message = format!("`{}` cannot be delivered: {}", candidate.name, refusal.message);
-                problems.push(placed(Problem::error("variable-missing", message), candidate.place.as_ref()));
+                problems.push(placed(Problem::error("variable-missing", message), candidate.place.as_deref()));
                 continue;
             }
         };
-        match seen.get(candidate.name.as_str()).and_then(|index| variables.get(*index)) {
+        match seen.get(&*candidate.name).and_then(|index| variables.get(*index)) {
             Some(first) if first.value.same_as(value) => {}
             Some(first) => problems.push(conflict(candidate, &first.group)),
             None => {
                 seen.insert(&candidate.name, variables.len());
                 variables.push(Variable {
-                    name: candidate.name.clone(),
-                    group: candidate.group.clone(),
+                    name: candidate.name.to_string(),
+                    group: candidate.group.to_string(),
                     kind: candidate.kind,
                     value: Arc::clone(value),
                 });
@@ -56,7 +56,7 @@ fn conflict(candidate: &Candidate, first: &str) -> Problem {
     let message = format!("groups `{first}` and `{}` give two values to `{}`", candidate.group, candidate.name);
     let problem =
         Problem::error("variable-conflict", message).hint("make them equal in ESC, or name one group with --group");
-    placed(problem, candidate.place.as_ref())
+    placed(problem, candidate.place.as_deref())
 }
 
 fn placed(problem: Problem, place: Option<&Place>) -> Problem {
@@ -76,7 +76,7 @@ mod tests {
             Ok(text) => Ok(Arc::new(SecretValue::from(text.to_owned()))),
             Err(message) => Err(Refusal { reason: Reason::Missing, message: message.to_owned() }),
         };
-        Candidate { name: name.to_owned(), group: group.to_owned(), kind: EntryKind::Secret, place: None, value }
+        Candidate { name: name.into(), group: group.into(), kind: EntryKind::Secret, place: None, value }
     }
 
     #[test]

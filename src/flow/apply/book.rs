@@ -60,7 +60,7 @@ impl Work<'_> {
     /// Puts an accepted write into the ledger; its `updated_at` is read back later.
     pub(super) fn record(&self, task: Task<'_>, written_at: Option<Timestamp>, ledger: &mut Ledger) {
         let Task { target, step, .. } = task;
-        let id = EntryKey { app: target.app, kind: step.kind, name: step.name.clone() };
+        let id = EntryKey { app: target.app, kind: step.kind, name: step.name.to_string() };
         let value = self.prepared.values.desired.value(step.kind, &step.name, &step.group);
         let key: Option<&FingerprintKey> = self.prepared.values.key.as_ref();
         let (Some(value), Some(key), true) = (value, key, step.action != Action::Delete) else {
@@ -80,7 +80,7 @@ impl Work<'_> {
             fingerprint,
             updated_at: None,
             written_at,
-            group: step.group.clone(),
+            group: step.group.to_string(),
             environment: self.prepared.settings.environment.clone(),
             gone_since: None,
             exposure: step.exposure.as_ref().map(Exposure::token),
@@ -90,7 +90,7 @@ impl Work<'_> {
 
     pub(super) fn mark_gone(&self, tasks: &[Task<'_>], book: &mut Book) {
         for task in tasks {
-            let id = EntryKey { app: task.target.app, kind: task.step.kind, name: task.step.name.clone() };
+            let id = EntryKey { app: task.target.app, kind: task.step.kind, name: task.step.name.to_string() };
             let Some(entry) = book.ours.entries.get_mut(&id) else { continue };
             let gone_since = gone_since(task.step, entry, self.prepared.settings.now);
             if entry.gone_since != gone_since {
@@ -111,7 +111,7 @@ impl Work<'_> {
             .collect();
         let mut stores: BTreeMap<(&Target, EntryKind), Vec<&Task<'_>>> = BTreeMap::new();
         for task in tasks {
-            let id = EntryKey { app: task.target.app, kind: task.step.kind, name: task.step.name.clone() };
+            let id = EntryKey { app: task.target.app, kind: task.step.kind, name: task.step.name.to_string() };
             let Some(entry) = book.ours.entries.get_mut(&id) else { continue };
             if applied.contains(&task.place) {
                 stores.entry((task.target, task.step.kind)).or_default().push(task);
@@ -136,8 +136,8 @@ impl Work<'_> {
             match listing {
                 Ok(listing) => {
                     for task in tasks {
-                        let id = EntryKey { app: task.target.app, kind, name: task.step.name.clone() };
-                        let listed = listing.entries.get(&task.step.name);
+                        let id = EntryKey { app: task.target.app, kind, name: task.step.name.to_string() };
+                        let listed = listing.entries.get(&*task.step.name);
                         if let (Some(entry), Some(listed)) = (book.ours.entries.get_mut(&id), listed)
                             && entry.is_what_github_lists(&listed.updated_at)
                         {

@@ -113,7 +113,7 @@ async fn same_value(
             .candidates
             .iter()
             .filter(|candidate| candidate.value.as_ref().is_ok_and(|other| other.same_as(value)));
-        same.extend(equal.map(|candidate| (stack.to_owned(), candidate.name.clone())));
+        same.extend(equal.map(|candidate| (stack.to_owned(), candidate.name.to_string())));
     };
     compare(&stack.name, &values.desired);
     for other in definition.environments.iter().filter(|other| other.name != stack.name) {
@@ -162,7 +162,7 @@ pub async fn prepare_delivery(
 ) -> Outcome<Prepared> {
     let mut prepared = sync::prepare(context, definition, stack, std::future::ready(Ok(values)), request).await?;
     for target in &mut prepared.plan.targets {
-        target.steps.retain(|step| step.name == name);
+        target.steps.retain(|step| *step.name == *name);
     }
     let quoted = format!("`{name}`");
     prepared.plan.warnings.retain(|warning| warning.message.contains(&quoted));

@@ -59,7 +59,7 @@ impl Asked<'_> {
             Failure::unexpected("esc-document", format!("the definition of `{}` is not YAML", stack.esc)).cause(error)
         })?;
         let desired = Desired::collect(definition, &stack.name, &values);
-        let mut known: Vec<&str> = desired.candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+        let mut known: Vec<&str> = desired.candidates.iter().map(|candidate| &*candidate.name).collect();
         known.extend(desired.optional.iter().map(String::as_str));
         known.sort_unstable();
         known.dedup();

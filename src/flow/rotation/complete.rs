@@ -47,8 +47,8 @@ pub async fn verify(
         .desired
         .candidates
         .iter()
-        .filter(|candidate| candidate.kind == EntryKind::Secret && candidate.name == subject.name)
-        .filter(|candidate| subject.groups.contains(&candidate.group))
+        .filter(|candidate| candidate.kind == EntryKind::Secret && *candidate.name == *subject.name)
+        .filter(|candidate| subject.groups.iter().any(|group| **group == *candidate.group))
         .collect();
     let runs = Runs::look(&seen, |scope, target| newest_change(&candidates, scope, target), deliveries.now).await;
     let mut targets = 0;
@@ -105,7 +105,7 @@ fn delivered(
     let (name, target) = (&candidate.name, &seen.delivery.target);
     let found = |code, message: String, hint: &str| Some(Problem::error(code, message).hint(hint));
     let missing = |message| found("rotation-not-delivered", message, "`sync` delivers it");
-    let Some(listed) = seen.observed.entries.get(&(candidate.kind, name.clone())) else {
+    let Some(listed) = seen.observed.entries.get(&(candidate.kind, name.to_string())) else {
         return missing(format!("{target} has no `{name}`"));
     };
     let now = values.key.as_ref().zip(candidate.value.as_ref().ok()).map(|(key, value)| value.fingerprint(key, name));

@@ -1,6 +1,7 @@
 //! Every reason and every fuse of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::*;
 use crate::base::secret::{Fingerprint, FingerprintKey, SecretValue};
@@ -436,7 +437,7 @@ fn repositories_are_looked_at_only_where_they_decide() {
 #[test]
 fn steps_stand_in_the_order_of_kind_and_name() {
     let world = World::new(repository()).wants("B", "v").wants_variable("A", "v").wants("A", "v");
-    let order: Vec<(EntryKind, String)> = world.plan().steps.into_iter().map(|step| (step.kind, step.name)).collect();
+    let order: Vec<(EntryKind, Arc<str>)> = world.plan().steps.into_iter().map(|step| (step.kind, step.name)).collect();
     assert_eq!(
         order,
         [(EntryKind::Secret, "A".into()), (EntryKind::Secret, "B".into()), (EntryKind::Variable, "A".into())]
