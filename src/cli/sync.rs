@@ -20,6 +20,7 @@ use crate::flow::targets::Asked;
 use crate::io::audit::AuditLog;
 use crate::io::files;
 use crate::io::github_access::GitHubAccess;
+use crate::io::ledger::LedgerPlace;
 use crate::io::source::SourceKind;
 use crate::io::stop::Stop;
 use crate::report::Report;
@@ -141,6 +142,7 @@ impl Run {
             let opened = sync::open(definition, stack, &*source).await?;
             let token = session.token_of_esc(&args.github, &opened, door)?;
             let github = session.github(&args.github, token)?;
+            spare_the_ledger(&mut request, &opened.values);
             return Self::prepare(github, definition, stack, ready(Ok(opened.values)), &request, door).await;
         }
         // Says what is missing before ESC is asked for secrets; then both are asked at once, unless the source is
@@ -150,6 +152,7 @@ impl Run {
         let values = async { sync::open(definition, stack, &*source).await.map(|opened| opened.values) };
         if source.kind() != SourceKind::Cloud {
             let values = values.await?;
+            spare_the_ledger(&mut request, &values);
             return Self::prepare(github, definition, stack, ready(Ok(values)), &request, door).await;
         }
         Self::prepare(github, definition, stack, values, &request, door).await
@@ -233,6 +236,14 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
         ledger: args.fuses.ledger.place.clone(),
         will_write: false,
         now,
+    }
+}
+
+/// Without a key there is nothing to read in a ledger. Where the values are still on their way it is read all the same:
+/// waiting for them would take longer.
+fn spare_the_ledger(request: &mut Request, values: &Values) {
+    if values.key.is_none() {
+        request.ledger = LedgerPlace::Nowhere;
     }
 }
 
