@@ -174,10 +174,10 @@ impl GitHub {
             };
             tracing::debug!(%method, path, %problem, "request failed");
             match &problem {
-                Problem::RateLimited { wait, secondary, .. } => {
+                Problem::RateLimited { wait, secondary, message } => {
                     let wait = wait.unwrap_or_else(|| UNNAMED_WAIT * 2_u32.pow(secondary_waits)).max(SHORTEST_WAIT);
                     secondary_waits = (secondary_waits + 1).min(4);
-                    if self.pace.close_gate(wait, *secondary).await.is_err() {
+                    if self.pace.close_gate(wait, *secondary, message).await.is_err() {
                         return Err(error(problem));
                     }
                 }
@@ -185,7 +185,7 @@ impl GitHub {
                     Some(wait) => match self.pace.back_off(*wait).await {
                         Ok(()) => {}
                         Err(NotAdmitted::Stopped) => return Err(error(Problem::Stopped)),
-                        Err(NotAdmitted::OutOfPatience(_)) => return Err(error(problem)),
+                        Err(_) => return Err(error(problem)),
                     },
                     None => return Err(error(problem)),
                 },

@@ -146,6 +146,7 @@ impl From<NotAdmitted> for Problem {
     fn from(why: NotAdmitted) -> Self {
         match why {
             NotAdmitted::OutOfPatience(cause) => Self::Patience(cause),
+            NotAdmitted::Limited { message, wait } => Self::RateLimited { message, wait: Some(wait), secondary: false },
             NotAdmitted::Stopped => Self::Stopped,
         }
     }

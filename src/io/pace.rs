@@ -51,8 +51,8 @@ struct Bucket {
     gate: Option<Instant>,
     /// What is left of all waiting.
     budget: Duration,
-    /// The budget did not cover the last closing of the gate.
-    spent: bool,
+    /// GitHub's words with which it closed the gate for longer than the budget covers.
+    refused: Option<String>,
     /// Until when waiting for points is paid for.
     waiting_until: Instant,
 }
@@ -74,10 +74,13 @@ pub struct OutOfPatience {
 }
 
 /// Why a request was not let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     #[error(transparent)]
     OutOfPatience(#[from] OutOfPatience),
+    /// GitHub has refused another request until after the budget's end, with these words.
+    #[error("{message}")]
+    Limited { message: String, wait: Duration },
     /// The user interrupted the run.
     #[error("the run was interrupted")]
     Stopped,
@@ -102,7 +105,7 @@ impl Pace {
             slowed: None,
             gate: None,
             budget: settings.max_wait,
-            spent: false,
+            refused: None,
             waiting_until: Instant::now(),
         };
         Self {
@@ -170,22 +173,19 @@ impl Pace {
     }
 
     /// Takes the points, or says how long to wait for them; the wait is charged to the budget.
-    async fn take(&self, cost: u64) -> Result<Duration, OutOfPatience> {
+    async fn take(&self, cost: u64) -> Result<Duration, NotAdmitted> {
         let mut bucket = self.bucket.lock().await;
         let now = Instant::now();
         if let Some(gate) = bucket.gate {
-            if gate > now && bucket.spent {
-                // Not even asked: GitHub said until when it would refuse.
-                return Err(OutOfPatience {
-                    needed_seconds: (gate - now).as_secs().max(1),
-                    budget_seconds: self.settings.max_wait.as_secs(),
-                });
-            }
             if gate > now {
+                if let Some(message) = &bucket.refused {
+                    // Not even asked: GitHub said until when it would refuse.
+                    return Err(NotAdmitted::Limited { message: message.clone(), wait: gate - now });
+                }
                 // Waiting at the gate is charged once, when the gate is closed.
                 return Ok(gate - now);
             }
-            bucket.gate = None;
+            (bucket.gate, bucket.refused) = (None, None);
         }
         if !self.settings.limited {
             return Ok(Duration::ZERO);
@@ -206,11 +206,11 @@ impl Pace {
         Ok(wait)
     }
 
-    /// Closes the gate for `wait`, as GitHub's answer asked; `secondary` also halves the rate.
+    /// Closes the gate for `wait`, as GitHub's answer `message` asked; `secondary` also halves the rate.
     ///
     /// # Errors
     /// [`OutOfPatience`] when the budget does not cover the wait.
-    pub async fn close_gate(&self, wait: Duration, secondary: bool) -> Result<(), OutOfPatience> {
+    pub async fn close_gate(&self, wait: Duration, secondary: bool, message: &str) -> Result<(), OutOfPatience> {
         let mut bucket = self.bucket.lock().await;
         let now = Instant::now();
         let until = now + wait;
@@ -218,7 +218,7 @@ impl Pace {
         if until > already {
             bucket.gate = Some(until);
             if let Err(refused) = bucket.charge(until - already, self.settings.max_wait) {
-                bucket.spent = true;
+                bucket.refused = Some(message.to_owned());
                 return Err(refused);
             }
         }
@@ -315,8 +315,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn once_the_budget_is_spent_nothing_is_sent_into_a_closed_gate() {
         let pace = Pace::new(PaceSettings { max_wait: Duration::from_secs(30), ..PaceSettings::default() });
-        assert!(pace.close_gate(Duration::from_secs(3600), false).await.is_err());
-        assert!(pace.admit(1).await.is_err());
+        assert!(pace.close_gate(Duration::from_secs(3600), false, "wait").await.is_err());
+        let wait = Duration::from_secs(3600);
+        assert_eq!(pace.admit(1).await.unwrap_err(), NotAdmitted::Limited { message: "wait".to_owned(), wait });
         assert_eq!(pace.usage().requests, 0);
     }
 
@@ -337,7 +338,7 @@ mod tests {
             drop(pace.admit(5).await.unwrap());
         }
         let start = Instant::now();
-        pace.close_gate(Duration::from_secs(10), true).await.unwrap();
+        pace.close_gate(Duration::from_secs(10), true, "wait").await.unwrap();
         // Ten seconds at half the rate are 75 points: fifteen writes.
         for _ in 0..15 {
             drop(pace.admit(5).await.unwrap());
@@ -351,7 +352,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_interrupt_ends_all_waiting_and_lets_the_last_words_through() {
         let pace = Pace::new(PaceSettings::default());
-        pace.close_gate(Duration::from_secs(600), false).await.unwrap();
+        pace.close_gate(Duration::from_secs(600), false, "wait").await.unwrap();
         let start = Instant::now();
         let interrupt = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -370,10 +371,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_waiting_budget_ends() {
         let pace = Pace::new(PaceSettings { max_wait: Duration::from_secs(30), ..PaceSettings::default() });
-        pace.close_gate(Duration::from_secs(20), false).await.unwrap();
+        pace.close_gate(Duration::from_secs(20), false, "wait").await.unwrap();
         // The same limit seen by another request costs nothing more.
-        pace.close_gate(Duration::from_secs(20), false).await.unwrap();
-        let refused = pace.close_gate(Duration::from_secs(60), false).await.unwrap_err();
+        pace.close_gate(Duration::from_secs(20), false, "wait").await.unwrap();
+        let refused = pace.close_gate(Duration::from_secs(60), false, "wait").await.unwrap_err();
         assert_eq!(refused.budget_seconds, 30);
         pace.back_off(Duration::from_secs(10)).await.unwrap();
         assert!(pace.back_off(Duration::from_secs(1)).await.is_err());
