@@ -102,14 +102,14 @@ pub enum Command {
     Access(super::access::AccessCommand),
     /// Add a secret: its value to ESC, its name to the definition and to env.example
     Add(Box<super::add::AddArgs>),
+    /// Show what was done, and check that nothing was taken out of the record
+    Audit(super::audit::AuditArgs),
     /// Print a completion script for a shell
     Completions(super::shell::CompletionsArgs),
     /// See the main job end to end on a loopback GitHub and Pulumi Cloud
     Demo,
     /// Check tokens, permissions, limits and the clock
     Doctor(super::inspect::InspectArgs),
-    /// Show what was done, and check that nothing was taken out of the record
-    Audit(super::audit::AuditArgs),
     /// Back up, restore, answer a compromise, and drill all of it
     Emergency(Box<super::emergency::EmergencyArgs>),
     /// Make, read, change and roll back an ESC environment

@@ -20,7 +20,7 @@ use crate::io::ledger::LedgerPlace;
 use crate::io::source::{Opened, Source, SourceKind, Version};
 use crate::rules::cost;
 use crate::rules::definition::{Definition, Environment};
-use crate::rules::desired::{self, Desired};
+use crate::rules::desired::{self, Desired, MISSING_HINT};
 use crate::rules::digest::{Fingerprints, StoredStep, digest, moved};
 use crate::rules::plan::{Action, Plan, PlanSource, Prune, Reason, Settings, Target};
 use crate::rules::precedence::{self, Occupied};
@@ -125,7 +125,11 @@ impl OpenedStack {
 /// # Errors
 /// The source's failures.
 pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Source) -> Outcome<OpenedStack> {
-    let Opened { values, revision, warnings } = source.open(&stack.esc, &Version::Latest).await?;
+    let opened = source.open(&stack.esc, &Version::Latest).await;
+    let Opened { values, revision, warnings } = opened.map_err(|failure| match failure.code {
+        "esc-not-found" => failure.hint(format!("`import-env FILE --stack {} --create` makes it", stack.name)),
+        _ => failure,
+    })?;
     let mut desired = Desired::collect(definition, &stack.name, &values);
     desired.warnings.extend(warnings.iter().map(|diagnostic| {
         let problem = Problem::warning("esc-warning", diagnostic.summary.clone());
@@ -297,7 +301,10 @@ pub fn refuse(plan: &Plan) -> Outcome<()> {
         .filter(|(_, step)| step.action == Action::Refuse)
         .map(|(target, step)| {
             let detail = step.detail.as_deref().unwrap_or_default();
-            let problem = Problem::error(step.reason.word(), format!("`{}` of {target}: {detail}", step.name));
+            let mut problem = Problem::error(step.reason.word(), format!("`{}` of {target}: {detail}", step.name));
+            if step.reason == Reason::Missing && plan.source.kind != SourceKind::EnvFile.word() {
+                problem = problem.hint(MISSING_HINT);
+            }
             match &step.place {
                 Some(place) => problem.at((**place).clone()),
                 None => problem,

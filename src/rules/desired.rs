@@ -15,6 +15,9 @@ use crate::base::target::EntryKind;
 use crate::esc::path::{Path, Step, lookup};
 use crate::esc::value::{Content, Value};
 
+/// What to do about a name without a value.
+pub const MISSING_HINT: &str = "put it into ESC (`import-env`), or let the mapping say `required: false`";
+
 /// One name that a group yields.
 #[derive(Debug, Clone)]
 pub struct Candidate {

@@ -7,6 +7,7 @@ use super::promise::{Promise, Promises, Reach};
 use super::{FileKind, How, JobEnvironment, Use, is_foreign};
 use crate::base::error::{Place, Problem, Severity};
 use crate::base::target::EntryKind;
+use crate::rules::desired::MISSING_HINT;
 use crate::rules::naming;
 use crate::rules::nearest;
 
@@ -221,7 +222,7 @@ fn esc(facts: &Facts, found: &mut Vec<Problem>) {
     for stack in &facts.esc {
         for (name, why, place) in &stack.missing {
             let problem = Problem::error("missing-in-esc", format!("`{name}` of stack `{}`: {why}", stack.stack))
-                .hint("put it into ESC (`import-env`), or let the mapping say `required: false`");
+                .hint(MISSING_HINT);
             found.push(Problem { place: place.clone(), ..problem });
         }
         for (path, place) in &stack.unlisted {
