@@ -64,6 +64,21 @@ const GROUPS: [(&str, &str, &str, &str); 5] = [
     ),
 ];
 
+/// Uses two secrets of the definition, and one that is none.
+const WORKFLOW: &str = "\
+on: push
+jobs:
+  deploy:
+    runs-on: ubuntu-24.04
+    environment: production
+    steps:
+      - run: ./deploy_production.sh
+        env:
+          OPENAI_API_KEY: ${{ secrets.OPENAI_API_KEY }}
+          POSTGRES_PASSWORD: ${{ secrets.POSTGRES_PASSWORD }}
+          LEGACY_TOKEN: ${{ secrets.LEGACY_TOKEN }}
+";
+
 type Done = Result<(), Box<dyn Error>>;
 
 #[tokio::main]
@@ -103,6 +118,12 @@ impl Company {
             return Err(format!("{} holds the trail of another run: name an empty folder", folder.display()).into());
         }
         write(&folder.join("pulumi-esc-environment.yaml"), definition)?;
+        // A repository of its own: `usage` reads the whole one that a folder is in.
+        write(&folder.join(".github/workflows/deploy.yml"), WORKFLOW)?;
+        let made = std::process::Command::new("git").args(["init", "--quiet"]).current_dir(folder).status()?;
+        if !made.success() {
+            return Err(format!("git could not make a repository of {}", folder.display()).into());
+        }
         let clock = Arc::new(Mutex::new(now()));
         let services = Arc::clone(&clock);
         let mut options = Options::new(move || *services.lock().unwrap_or_else(PoisonError::into_inner));
@@ -165,9 +186,10 @@ impl Company {
         let definition = self.folder.join("pulumi-esc-environment.yaml").display().to_string();
         let typed = ["sophia-secrets-sync", "--definition", &definition].into_iter().chain(command.split_whitespace());
         let cli = Cli::try_parse_from(typed)?;
-        let now = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = Arc::clone(&self.clock);
+        let clock = Arc::new(move || *clock.lock().unwrap_or_else(PoisonError::into_inner));
         let words: Vec<&str> = command.split_whitespace().take_while(|word| !word.starts_with('-')).collect();
-        let session = Session::new(cli.global.clone(), words.join(" "), environment, now);
+        let session = Session::new(cli.global.clone(), words.join(" "), environment, clock);
         let mut door = Door::new(Format::Human, Color::Never, true, None);
         match dispatch(cli.command, &session, &mut door).await {
             Ok(code) => Ok(code),

@@ -68,9 +68,9 @@ pub struct Global {
     /// Stack to work on [default: PULUMI_STACK, else the definition's defaultStack]
     #[arg(short, long, value_name = "NAME", global = true)]
     pub stack: Option<String>,
-    /// Print more of what is done; twice for every request
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
+    /// Print every request to GitHub and Pulumi Cloud, with its status
+    #[arg(short, long, global = true, overrides_with = "verbose")]
+    pub verbose: bool,
 }
 
 /// The forms of reports, and those of `env open`.

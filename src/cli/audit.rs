@@ -1,6 +1,7 @@
 //! `audit`: what was done, whether the trail is whole, and the evidence for an audit.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use crypto_box::aead::OsRng;
@@ -193,7 +194,7 @@ pub fn trail(session: &Session) -> Trail {
         revision: None,
         plan: None,
     };
-    Trail { path: trail_path(session), run, clock: super::run::now }
+    Trail { path: trail_path(session), run, clock: Arc::clone(&session.clock) }
 }
 
 /// Opens the trail for a run that applies `plan`; its first line is then on the disk.

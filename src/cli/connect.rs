@@ -16,6 +16,7 @@ use crate::esc::provider::Providers;
 use crate::flow::sync::{self, OpenedStack};
 use crate::io::age_keys::{Identities, Recipient};
 use crate::io::archive::{self, BackupSource};
+use crate::io::audit::Clock;
 use crate::io::env_file::EnvFileSource;
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::esc_local::{EscLocal, Settings};
@@ -46,12 +47,14 @@ const PULUMI: &str = "https://api.pulumi.com";
 /// GitHub's public API.
 const GITHUB: &str = "https://api.github.com";
 
-/// One run: what was typed globally, the environment, and the time it began.
+/// One run: what was typed globally, the environment, and the time.
 pub struct Session {
     pub global: Global,
     /// The words of the command, such as `rotation start`.
     pub command: String,
     pub environment: Environment,
+    pub clock: Clock,
+    /// When the run began.
     pub now: Timestamp,
     /// Names the run in the audit trail.
     pub id: String,
@@ -59,9 +62,10 @@ pub struct Session {
 
 impl Session {
     #[must_use]
-    pub fn new(global: Global, command: String, environment: Environment, now: Timestamp) -> Self {
+    pub fn new(global: Global, command: String, environment: Environment, clock: Clock) -> Self {
+        let now = clock();
         let id = super::audit::run_id(&environment, now);
-        Self { global, command, environment, now, id }
+        Self { global, command, environment, clock, now, id }
     }
 
     /// Loads the definition, with `--org` and `--project` laid over it; its warnings are told.
@@ -242,7 +246,7 @@ impl Session {
             recipients: [identities.recipients(), recipients.to_vec()].concat(),
             identities,
             author: self.author(),
-            now: Arc::new(super::run::now),
+            now: Arc::clone(&self.clock),
             providers,
         }))
     }

@@ -4,6 +4,7 @@
 //! really stored is compared, byte for byte, with what the `.env` held.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -83,7 +84,7 @@ pub async fn demo(session: &Session, door: &mut Door) -> Outcome<u8> {
     for name in [variables::PULUMI_STACK, variables::SOPHIA_GITHUB_APP_ID, variables::SOPHIA_GITHUB_APP_PRIVATE_KEY] {
         environment.remove(name);
     }
-    let mut session = Session::new(session.global.clone(), String::new(), environment, session.now);
+    let mut session = Session::new(session.global.clone(), String::new(), environment, Arc::clone(&session.clock));
     session.global.definition = Some(definition.clone());
     session.global.stack = None;
     let dotenv = dotenv.display().to_string();

@@ -242,14 +242,26 @@ fn told(door: &mut Door, changed: &Changed) -> u8 {
     0
 }
 
+/// In the action's step reports have their forms: the log is for people, the output `report` is JSON, the summary Markdown.
+pub(super) fn report_format_of_action(format: OutputFormat, command: &super::args::Command) -> Outcome<()> {
+    if report_format(format, command)? == Format::Human || is_open(command) {
+        return Ok(());
+    }
+    Err(Failure::usage("action-format", "`--format json` and `--format markdown` do nothing in the action: its log is for people")
+        .hint("leave it out of `args`; the output `report` names the same report as JSON, the job summary shows it as Markdown"))
+}
+
+fn is_open(command: &super::args::Command) -> bool {
+    matches!(command, super::args::Command::Env(EnvArgs { command: EnvCommand::Open { .. }, .. }))
+}
+
 /// What reports are written in: the forms of values are for `env open` alone.
 pub(super) fn report_format(format: OutputFormat, command: &super::args::Command) -> Outcome<Format> {
-    let opens = matches!(command, super::args::Command::Env(EnvArgs { command: EnvCommand::Open { .. }, .. }));
     match format {
         OutputFormat::Human => Ok(Format::Human),
         OutputFormat::Json => Ok(Format::Json),
         OutputFormat::Markdown => Ok(Format::Markdown),
-        _ if opens => Ok(Format::Human),
+        _ if is_open(command) => Ok(Format::Human),
         _ => Err(Failure::usage("format", "this --format is for `env open` alone").hint("human, json or markdown")),
     }
 }

@@ -1,6 +1,7 @@
 //! From argv to the exit code: one line per command.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -57,7 +58,13 @@ fn main_of_action(program: OsString, environment: Environment) -> u8 {
     }
     let arguments = step.arguments.into_iter().map(OsString::from);
     match Cli::read(std::iter::once(program).chain(arguments)) {
-        Ok((cli, command)) => run(cli, command, step.environment, door),
+        Ok((cli, command)) => match super::env::report_format_of_action(cli.global.format, &cli.command) {
+            Ok(()) => run(cli, command, step.environment, door),
+            Err(failure) => {
+                let code = door.failure(&failure);
+                door.finish(code)
+            }
+        },
         Err(error) if error.use_stderr() => {
             let text = error.render().to_string();
             let code = door.failure(&Failure::usage("usage", text.trim_start_matches("error: ").trim_end()));
@@ -71,9 +78,10 @@ fn main_of_action(program: OsString, environment: Environment) -> u8 {
 }
 
 fn run(cli: Cli, command: String, environment: Environment, mut door: Door) -> u8 {
-    let debug = if environment.get(environment::RUNNER_DEBUG) == Some("1") { u8::MAX } else { 0 };
-    log_to_stderr(cli.global.verbose.max(debug), environment.in_a_job());
-    let session = Session::new(cli.global.clone(), command, environment, now());
+    if cli.global.verbose || environment.get(environment::RUNNER_DEBUG) == Some("1") {
+        log_to_stderr(environment.in_a_job());
+    }
+    let session = Session::new(cli.global.clone(), command, environment, Arc::new(now));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -125,13 +133,9 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// Logs names, paths and statuses; values and headers never reach a log call.
-fn log_to_stderr(verbose: u8, in_a_job: bool) {
-    let level = match verbose {
-        0 => return,
-        1 => "sophia_secrets_sync=info",
-        _ => "sophia_secrets_sync=debug",
-    };
-    let log = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(level)).without_time();
+fn log_to_stderr(in_a_job: bool) {
+    let filter = tracing_subscriber::EnvFilter::new("sophia_secrets_sync=debug");
+    let log = tracing_subscriber::fmt().with_env_filter(filter).without_time();
     let _ = if in_a_job {
         log.with_ansi(false).with_writer(|| Disarmed::new(std::io::stderr())).try_init()
     } else {

@@ -21,13 +21,16 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// The longest trail that is read whole, bytes.
 const LARGEST_TRAIL: u64 = 2 << 30;
 
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// What it takes to open the trail, once something is about to be written.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Trail {
     pub path: PathBuf,
     /// Who runs which command; what the run works on is added when the trail is opened.
     pub run: Run,
-    pub clock: fn() -> Timestamp,
+    pub clock: Clock,
 }
 
 impl Trail {

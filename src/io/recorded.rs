@@ -21,7 +21,7 @@ use crate::rules::audit_esc::{entries, entry};
 use crate::rules::definition::Definition;
 
 /// Records writes to ESC.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Recorder {
     pub trail: Trail,
     /// Gives properties their names, and environments their stacks; none where there is no valid one.
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn recorder(folder: &Path) -> Recorder {
-        let trail = Trail { path: folder.join("audit.jsonl"), run: samples::run(), clock: now };
+        let trail = Trail { path: folder.join("audit.jsonl"), run: samples::run(), clock: Arc::new(now) };
         Recorder { trail, definition: None }
     }
 

@@ -34,7 +34,9 @@ fn a_release_with_the_real_binary_runs() {
 
 #[test]
 fn a_wrong_input_is_one_annotation_and_exit_code_2() {
-    for (input, value) in [("command", "no-such-command"), ("prune", "perhaps"), ("args", "--no-such-option")] {
+    for (input, value) in
+        [("command", "no-such-command"), ("prune", "perhaps"), ("args", "--no-such-option"), ("args", "--format json")]
+    {
         let ran = job("job").input(input, value).run();
         assert_eq!(ran.exit, 2, "{}", ran.raw);
         assert_eq!(ran.outputs["exit-code"], "2");
