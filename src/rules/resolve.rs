@@ -36,7 +36,7 @@ pub(super) fn definition(file: &str, root: &Node, written: DefinitionFile) -> (O
     let groups = pass.groups(written.secret_groups);
     let mappings = pass.mappings(written.secret_mappings, &groups);
     let policies = pass.policies(written.access_policies.unwrap_or_default());
-    let targets = pass.targets(written.targets);
+    let targets = pass.targets(written.targets, &groups);
     let sync = written.sync.unwrap_or_default();
     pass.path(&sync.fingerprint_key, "/sync/fingerprintKey");
     let definition = environments.map(|environments| Definition {

@@ -232,6 +232,21 @@ fn every_code_is_provoked_alone_and_none_is_listed_twice() {
 }
 
 #[test]
+fn a_place_is_shared_only_by_stacks_that_have_the_group() {
+    let codes = |of_first: &str, of_second: &str| -> Vec<&str> {
+        let text = format!(
+            "name: n\norganization: o\nenvironments: [{{name: a}}, {{name: b}}]\n\
+             secretGroups: [{{name: g, environments: [{of_first}]}}, {{name: h, environments: [{of_second}]}}]\n\
+             targets: [{{repository: o/r, stacks: [a, b]}}, {{repository: o/r, stacks: [a], secretGroups: [h]}}]\n"
+        );
+        problems(&text).iter().map(|problem| problem.code).collect()
+    };
+    assert_eq!(codes("a", "b"), [""; 0]);
+    assert_eq!(codes("'a', 'b'", "b"), ["target-shared"]);
+    assert_eq!(codes("b", "a"), ["duplicate-target"]);
+}
+
+#[test]
 fn an_empty_key_is_no_key_except_where_it_would_open_a_door() {
     loaded(&with_beginning("description:\nsecretMappings:\ntargets: ~\nsync: null"));
     assert_eq!(problems(&with_beginning("accessPolicies: ~"))[0].code, "empty-list");

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::Pass;
 use crate::base::error::Problem;
 use crate::base::target::{App, RepositoryName};
-use crate::rules::definition::{Destination, Target, Visibility};
+use crate::rules::definition::{Destination, Group, Target, Visibility};
 use crate::rules::naming;
 use crate::rules::schema::{RepositoriesEntry, TargetEntry};
 
 impl Pass<'_> {
     /// The targets whose place is clear; what is wrong with the others has been reported.
-    pub(super) fn targets(&mut self, written: Vec<TargetEntry>) -> Vec<Target> {
+    pub(super) fn targets(&mut self, written: Vec<TargetEntry>, groups: &[Group]) -> Vec<Target> {
         let mut targets = Vec::new();
         for (index, entry) in written.into_iter().enumerate() {
             let pointer = format!("/targets/{index}");
@@ -38,7 +38,7 @@ impl Pass<'_> {
                 ));
             }
         }
-        self.overlaps(&targets);
+        self.overlaps(&targets, groups);
         targets.into_iter().map(|(_, target)| target).collect()
     }
 
@@ -143,19 +143,19 @@ impl Pass<'_> {
 
     /// Two targets with one place must not deliver the same group: of one environment it is a mistake, of two
     /// environments the last sync wins.
-    fn overlaps(&mut self, targets: &[(String, Target)]) {
-        let all = self.groups.clone();
+    fn overlaps(&mut self, targets: &[(String, Target)], groups: &[Group]) {
         /// The stack that is delivered, and the pointer of the target that says so.
         type Delivery<'t> = (&'t str, &'t str);
         let mut seen: BTreeMap<(String, App, &str), Vec<Delivery>> = BTreeMap::new();
         let mut found = Vec::new();
         for (pointer, target) in targets {
             let Some(place) = place_key(&target.destination) else { continue };
+            let wanted = |group: &&Group| target.groups.as_ref().is_none_or(|names| names.contains(&group.name));
             let mut shared = None;
             for app in &target.apps {
-                for group in target.groups.as_ref().unwrap_or(&all) {
+                for Group { name: group, environments, .. } in groups.iter().filter(wanted) {
                     let deliveries = seen.entry((place.clone(), *app, group)).or_default();
-                    for stack in &target.stacks {
+                    for stack in target.stacks.iter().filter(|stack| environments.contains(stack)) {
                         // What one list names twice has been reported; this is about two targets.
                         if deliveries.iter().any(|(other, by)| other == stack && by != pointer) {
                             let message = format!("group `{group}` of `{stack}` is delivered to this place twice");
