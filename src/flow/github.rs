@@ -12,6 +12,7 @@ use super::targets::{Asked, resolve};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome, Place, Problem};
 use crate::base::target::EntryKind;
+use crate::base::text::counted;
 use crate::io::audit::AuditLog;
 use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
@@ -258,7 +259,8 @@ pub fn end(deleted: &[DeletedName]) -> Outcome<()> {
         return Ok(());
     }
     let kind = if failed == deleted.len() { FailureKind::Auth } else { FailureKind::Partial };
-    Err(Failure::new(kind, "github-delete", format!("{failed} of {} names were not deleted", deleted.len())))
+    let (names, were) = (counted(deleted.len(), "name", "names"), if failed == 1 { "was" } else { "were" });
+    Err(Failure::new(kind, "github-delete", format!("{failed} of {names} {were} not deleted")))
 }
 
 async fn seen(github: &GitHubAccess, asked: &Asked, kinds: &BTreeSet<EntryKind>) -> Outcome<Vec<SeenScope>> {

@@ -13,6 +13,7 @@ use crypto_box::aead::rand_core::RngCore;
 use crate::base::error::{Failure, FailureKind, Outcome, Problem, Severity};
 use crate::base::secret::SecretValue;
 use crate::base::target::EntryKind;
+use crate::base::text::counted;
 use crate::base::yaml;
 use crate::esc::edit::{self, Edit, NewValue};
 use crate::esc::path::{Path, lookup};
@@ -159,7 +160,8 @@ fn accepted(plan: &ImportPlan) -> Outcome<Vec<Problem>> {
         return Ok(warnings);
     }
     let count = plan.steps.iter().filter(|step| step.state.is_refused()).count().max(errors.len());
-    let message = format!("{count} of {} names cannot be imported; nothing was written", plan.steps.len());
+    let names = counted(plan.steps.len(), "name", "names");
+    let message = format!("{count} of {names} cannot be imported; nothing was written");
     Err(Failure::refused("import-refused", message).problems(errors))
 }
 
