@@ -2,7 +2,7 @@
 
 use super::findings::{Facts, deliveries, is_production};
 use crate::base::error::Problem;
-use crate::base::target::RepositoryName;
+use crate::base::target::{App, RepositoryName};
 use crate::rules::definition::{Definition, Destination, Target};
 use crate::rules::plan::Visibility;
 
@@ -17,26 +17,37 @@ pub(super) fn exposed(definition: &Definition, target: &Target, facts: &Facts, f
         .map(|environment| environment.name.as_str())
         .filter(|name| deliveries(definition, target).any(|(_, stack)| stack == *name))
         .collect();
+    let stacks: Vec<String> = definition
+        .environments
+        .iter()
+        .filter(|environment| deliveries(definition, target).any(|(_, stack)| stack == environment.name))
+        .map(|environment| format!("`{}`", environment.name))
+        .collect();
+    if stacks.is_empty() {
+        return;
+    }
+    let secrets = format!("secrets of {}", stacks.join(", "));
     let mut say = |code, message: String, hint: &str| {
         found.push(Problem::warning(code, message).at(target.place.clone()).hint(hint));
     };
     match &target.destination {
         Destination::Organization { organization, visibility: Visibility::All, .. } => {
-            let message = format!("every repository of `{organization}`, public ones included, reads these secrets");
+            let message = format!("every repository of `{organization}`, public ones included, reads {secrets}");
             say("visibility-all", message, "`visibility: selected` names the repositories that need them");
         }
         Destination::Organization { selected_repositories, .. } => {
             for repository in selected_repositories.iter().filter(|name| public(facts, name)) {
-                say("public-repository", format!("`{repository}` is public and reads these secrets"), ELSEWHERE);
+                say("public-repository", format!("`{repository}` is public and reads {secrets}"), ELSEWHERE);
             }
         }
         Destination::Repository { repository, environment } => {
             if public(facts, repository) {
-                say("public-repository", format!("`{repository}` is public and gets these secrets"), ELSEWHERE);
+                say("public-repository", format!("`{repository}` is public and gets {secrets}"), ELSEWHERE);
             }
             let Some(stack) = production.first() else { return };
             match environment {
-                None if has_environments(definition, repository, facts) => {
+                // An environment holds secrets of Actions only: there is no better place for those of another app.
+                None if target.apps.contains(&App::Actions) && has_environments(definition, repository, facts) => {
                     let message = format!(
                         "`{stack}` goes to the repository `{repository}`, where every workflow reads it, although the \
                          repository has environments"
@@ -54,7 +65,7 @@ pub(super) fn exposed(definition: &Definition, target: &Target, facts: &Facts, f
         }
         Destination::Repositories { .. } => {
             for repository in facts.chosen(&target.destination).filter(|name| public(facts, name)) {
-                let message = format!("`{repository}` is public, is chosen by this target, and gets these secrets");
+                let message = format!("`{repository}` is public, is chosen by a target, and gets {secrets}");
                 say("public-repository", message, "narrow `topic` or `match`, or make the repository private");
             }
         }

@@ -330,6 +330,12 @@ mod tests {
             ("production-at-repository", all_and("{repository: o/r, stacks: [dev]}"), &protected, false),
             (
                 "production-at-repository",
+                all_and("{repository: o/r, apps: [dependabot], stacks: [prod]}"),
+                &protected,
+                false,
+            ),
+            (
+                "production-at-repository",
                 all_and(&format!("{environment}, {{repository: o/r, stacks: [prod]}}")),
                 &nothing,
                 true,
