@@ -268,6 +268,7 @@ async fn reminders(
         repository,
         dry_run: args.dry_run,
         allow_public: args.allow_public,
+        trail: super::audit::trail(session),
     };
     let (report, failure) = remind::remind(&status, &github, &settings).await?;
     door.report(&report);

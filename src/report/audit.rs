@@ -173,13 +173,19 @@ fn minute(time: Timestamp) -> String {
 }
 
 impl AuditEvent {
-    /// What happened, as a phrase: `create OPENAI_API_KEY`.
+    /// What happened, as a phrase: `create OPENAI_API_KEY`, `run-started (sync, stack production)`.
     fn deed(&self) -> String {
         match (&self.action, &self.name) {
             (Some(action), Some(name)) => format!("{action} {name}"),
             (None, Some(name)) => format!("{} {name}", self.event),
             (Some(action), None) => action.clone(),
-            (None, None) => self.event.clone(),
+            (None, None) => {
+                let stack = self.stack.as_ref().map(|stack| format!(", stack {stack}")).unwrap_or_default();
+                match &self.command {
+                    Some(command) => format!("{} ({command}{stack})", self.event),
+                    None => self.event.clone(),
+                }
+            }
         }
     }
 

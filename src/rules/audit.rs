@@ -76,7 +76,7 @@ pub struct Entry {
     /// `payready/sophia-esc/production · esc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// `secret` or `variable`; `secret`, `value` or `recipient` in ESC.
+    /// `secret` or `variable`; `secret`, `value` or `recipient` in ESC; `issue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,12 +2,14 @@
 
 use crate::base::error::{Failure, FailureKind, Outcome};
 use crate::base::target::{RepositoryName, Scope};
+use crate::io::audit::{AuditLog, Trail};
 use crate::io::github::GitHub;
 use crate::io::github_access::GitHubAccess;
 use crate::io::github_error::GitHubError;
 use crate::io::github_issues::PERMISSION;
 use crate::report::reminder::{Reminded, ReminderReport};
 use crate::report::rotation::RotationReport;
+use crate::rules::audit::{Entry, Run};
 use crate::rules::rotation::reminder::{Action, OpenIssue, Reminder, decide};
 
 /// Where to remind, and how.
@@ -18,12 +20,15 @@ pub struct Settings {
     pub dry_run: bool,
     /// Names of secrets may be shown to everyone.
     pub allow_public: bool,
+    /// Where the writes are recorded.
+    pub trail: Trail,
 }
 
 /// Brings the issues in line with `status`. Answers what was done, and the failure that ended it early.
 ///
 /// # Errors
-/// `remind-public` (refused), `remind-too-many-issues`, and GitHub's failures before the first write.
+/// `remind-public` (refused), `remind-too-many-issues`, an audit trail that cannot be opened, and GitHub's failures
+/// before the first write.
 pub async fn remind(
     status: &RotationReport,
     github: &GitHubAccess,
@@ -54,8 +59,27 @@ pub async fn remind(
         issues: Vec::new(),
         unseen: status.unseen.clone(),
     };
-    for reminder in decide(&status.stack, &settings.environment, &status.rows, &open) {
-        let number = if settings.dry_run { Ok(reminder.number) } else { write(&client, repository, &reminder).await };
+    let reminders = decide(&status.stack, &settings.environment, &status.rows, &open);
+    let log = if !settings.dry_run && reminders.iter().any(|reminder| reminder.action != Action::Keep) {
+        Some(settings.trail.open(Run {
+            stack: Some(status.stack.clone()),
+            environment: Some(settings.environment.clone()),
+            ..settings.trail.run.clone()
+        })?)
+    } else {
+        None
+    };
+    for reminder in reminders {
+        let number = match &log {
+            Some(log) if reminder.action != Action::Keep => {
+                let number = write(&client, repository, &reminder).await;
+                if let Err(failure) = record(log, repository, &reminder, &number) {
+                    return Ok((report, Some(failure)));
+                }
+                number
+            }
+            _ => Ok(reminder.number),
+        };
         match number {
             Ok(number) => report.issues.push(Reminded {
                 action: reminder.action,
@@ -65,6 +89,7 @@ pub async fn remind(
             }),
             Err(error) => {
                 let mut failure = failed(error, &format!("{} the issue `{}`", reminder.action.word(), reminder.title));
+                end(log.as_ref(), "failed")?;
                 if report.issues.is_empty() {
                     return Err(failure);
                 }
@@ -75,10 +100,43 @@ pub async fn remind(
             }
         }
     }
+    end(log.as_ref(), "done")?;
     Ok((report, None))
 }
 
-/// Writes one issue, unless it is as it should be; answers its number.
+fn unrecorded(failure: Failure) -> Failure {
+    let message = "an issue was written, but the audit trail could not be; no further one was begun";
+    Failure::new(FailureKind::Partial, "remind-unrecorded", message).cause(failure)
+}
+
+/// Adds the line about one issue. The names of what is due stand in the issue, not here: nothing became of them.
+fn record(
+    log: &AuditLog,
+    repository: &RepositoryName,
+    reminder: &Reminder,
+    written: &Result<Option<u64>, GitHubError>,
+) -> Outcome<()> {
+    let number = written.as_ref().map_or(reminder.number, |number| *number);
+    log.append(&Entry {
+        target: Some(format!("{repository} · issues")),
+        kind: Some("issue".to_owned()),
+        action: Some(reminder.action.word().to_owned()),
+        outcome: Some(if written.is_ok() { "done" } else { "failed" }.to_owned()),
+        detail: Some(match number {
+            Some(number) => format!("#{number} {}", reminder.title),
+            None => reminder.title.clone(),
+        }),
+        ..Entry::of("step")
+    })
+    .map_err(unrecorded)
+}
+
+fn end(log: Option<&AuditLog>, outcome: &str) -> Outcome<()> {
+    let entry = Entry { outcome: Some(outcome.to_owned()), ..Entry::of("run-ended") };
+    log.map_or(Ok(()), |log| log.append(&entry)).map_err(unrecorded)
+}
+
+/// Writes one issue; answers its number.
 async fn write(client: &GitHub, repository: &RepositoryName, reminder: &Reminder) -> Result<Option<u64>, GitHubError> {
     let Reminder { action, number, title, body, .. } = reminder;
     match (action, number) {
