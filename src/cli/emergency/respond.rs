@@ -66,7 +66,7 @@ pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session,
     let token = session.token_of_esc(&args.github, &opened, door)?;
     let rotation =
         change::Asked { source: &*source, definition: &definition, stack: &stack, name: &args.name, group: None };
-    let subject = rotation.find().await?;
+    let (subject, settable) = rotation.find_any().await?;
     let asked = Asked::from(&args.targets);
     let github = if asked.somewhere(&definition, &stack) { Some(session.github(&args.github, token)?) } else { None };
     let deliveries = github.as_ref().map(|github| Deliveries {
@@ -86,6 +86,7 @@ pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session,
         now: session.now,
     };
     let mut incident = respond::investigate(scene).await?;
+    incident.given_elsewhere = settable.is_err();
     let response = Response {
         args: &args,
         session,
@@ -95,12 +96,13 @@ pub async fn run(args: RespondArgs, source_args: &SourceArgs, session: &Session,
         github: github.as_ref(),
         rotation,
         subject: &subject,
+        settable,
         asked: &asked,
     };
     if args.dry_run {
         incident.actions = response.planned();
         door.report(&incident);
-        return Ok(0);
+        return response.settable.map(|()| 0);
     }
     if !args.yes && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         return Err(Failure::refused(
@@ -166,6 +168,8 @@ struct Response<'a> {
     github: Option<&'a GitHubAccess>,
     rotation: change::Asked<'a>,
     subject: &'a Subject,
+    /// Why ESC cannot be given a new value, where that is so: a provider or a reference makes it.
+    settable: Outcome<()>,
     asked: &'a Asked,
 }
 
@@ -211,6 +215,12 @@ const DELIVER: &str = "delivery to GitHub";
 
 impl Response<'_> {
     fn planned(&self) -> Vec<Action> {
+        if let Err(failure) = &self.settable {
+            return vec![
+                action(REPLACE, Became::Skipped, failure.message.clone()),
+                action(DELIVER, Became::Skipped, NOTHING_NEW),
+            ];
+        }
         let how = if self.subject.generate.is_some() { "one that this tool makes" } else { "one that you give" };
         let deliver =
             if self.github.is_some() { "to every target at once, and nothing else" } else { "there is no target" };
@@ -275,6 +285,7 @@ impl Response<'_> {
     /// The new value: made, typed or piped; checked; written. Fails when it was not written.
     async fn replace(&self, door: &mut Door) -> Outcome<Replaced> {
         let (name, environment) = (&self.subject.name, &self.stack.esc);
+        self.settable.clone()?;
         if !self.confirmed(&format!("A new value of {name} goes into {environment}.")) {
             return Ok(Replaced::NotConfirmed);
         }

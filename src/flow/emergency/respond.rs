@@ -69,6 +69,7 @@ pub async fn investigate(scene: Scene<'_>) -> Outcome<Incident> {
         uses: uses(definition, &subject.name),
         same_value,
         not_looked_at,
+        given_elsewhere: false,
         actions: Vec::new(),
         record: None,
     })

@@ -46,12 +46,25 @@ impl Asked<'_> {
     /// Looks the name up in ESC.
     ///
     /// # Errors
-    /// Those of [`Lookup::find`] and of the source.
+    /// Those of [`Self::find_any`]; `rotation-not-set-here`.
     pub async fn find(&self) -> Outcome<Subject> {
         self.look().await.map(|(subject, _)| subject)
     }
 
+    /// The same, also for a secret that cannot be given a value in ESC: then with the reason.
+    ///
+    /// # Errors
+    /// Those of [`Lookup::find`] and of the source.
+    pub async fn find_any(&self) -> Outcome<(Subject, Outcome<()>)> {
+        self.look_at_any().await.map(|(subject, settable, _)| (subject, settable))
+    }
+
     async fn look(&self) -> Outcome<(Subject, Document)> {
+        let (subject, settable, document) = self.look_at_any().await?;
+        settable.map(|()| (subject, document))
+    }
+
+    async fn look_at_any(&self) -> Outcome<(Subject, Outcome<()>, Document)> {
         let Self { source, definition, stack, .. } = self;
         let document = source.read(&stack.esc, &Version::Latest, Secrets::Encrypted).await?;
         let values = source.open(&stack.esc, &Version::Latest).await?.values;
@@ -65,7 +78,9 @@ impl Asked<'_> {
         known.dedup();
         let lookup =
             Lookup { definition, stack, group: self.group, values: &values, document: tree.as_ref(), known: &known };
-        Ok((lookup.find(self.name)?, document))
+        let subject = lookup.find(self.name)?;
+        let settable = lookup.may_be_set(&subject);
+        Ok((subject, settable, document))
     }
 
     async fn values_at(&self, revision: u64) -> Outcome<Value> {

@@ -75,6 +75,8 @@ pub struct Incident {
     pub same_value: Vec<(String, String)>,
     /// Stacks that could not be looked at, with the reason.
     pub not_looked_at: Vec<(String, String)>,
+    /// A provider, a reference or an import gives the value: ESC cannot be given another one.
+    pub given_elsewhere: bool,
     pub actions: Vec<Action>,
     /// Where the record lies; none for a dry run.
     pub record: Option<String>,
@@ -131,6 +133,8 @@ impl Incident {
                 "See whether ESC has a new value: `env history {}`; if so `sync --stack {}` delivers it, else `emergency respond {}` again",
                 self.environment, self.stack, self.name
             ));
+        } else if self.given_elsewhere {
+            list.push("Replace it where its value comes from: `env get` shows its definition in ESC".to_owned());
         } else if !self.replaced() {
             list.push(format!("Put a new value into ESC: `emergency respond {} --stack {}`", self.name, self.stack));
         }

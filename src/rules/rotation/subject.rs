@@ -44,11 +44,10 @@ pub struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// Finds the secret that `name` means.
+    /// Finds the secret that `name` means, wherever its value comes from.
     ///
     /// # Errors
-    /// `rotation-unknown`, `rotation-variable`, `rotation-not-set-here` for a value that comes from a provider, a
-    /// reference or an import, `rotation-ambiguous` when groups hold different values.
+    /// `rotation-unknown`, `rotation-variable`, `rotation-ambiguous` when groups hold different values.
     pub fn find(&self, name: &str) -> Outcome<Subject> {
         let folded = naming::fold(name);
         let stack = &self.stack.name;
@@ -68,7 +67,6 @@ impl Lookup<'_> {
         let mut paths: Vec<Path> = Vec::new();
         for home in &secrets {
             let place = place(home, self.values);
-            self.is_set_here(&folded, &place)?;
             if !groups.contains(&home.group) {
                 groups.push(home.group.clone());
             }
@@ -100,7 +98,14 @@ impl Lookup<'_> {
         })
     }
 
-    /// Refuses a value that does not stand in the environment's own text.
+    /// Refuses a secret whose value does not stand in the environment's own text.
+    ///
+    /// # Errors
+    /// `rotation-not-set-here` for a value that comes from a provider, a reference or an import.
+    pub fn may_be_set(&self, subject: &Subject) -> Outcome<()> {
+        subject.paths.iter().try_for_each(|path| self.is_set_here(&subject.name, path))
+    }
+
     fn is_set_here(&self, name: &str, path: &Path) -> Outcome<()> {
         let node = self.document.and_then(|root| node_at(root.get("values")?, &path.steps));
         let why = match (node, lookup(self.values, path)) {
@@ -234,8 +239,16 @@ secretMappings:
         let document = yaml::parse(document).unwrap();
         let stack = definition.stack(Some("production")).unwrap();
         let known = ["OPENAI_KEY", "LEVEL", "GIVEN", "DEEP_KEY"];
-        Lookup { definition: &definition, stack, group, values: &values, document: document.as_ref(), known: &known }
-            .find(name)
+        let lookup = Lookup {
+            definition: &definition,
+            stack,
+            group,
+            values: &values,
+            document: document.as_ref(),
+            known: &known,
+        };
+        let subject = lookup.find(name)?;
+        lookup.may_be_set(&subject).map(|()| subject)
     }
 
     #[test]
