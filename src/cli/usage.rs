@@ -55,7 +55,13 @@ pub async fn run(args: UsageArgs, session: &Session, door: &mut Door) -> Outcome
         let source = session.source(&args.source, door).await?;
         let mut all = Vec::new();
         for stack in &stacks {
-            let opened = sync::open(&definition, stack, &*source).await?;
+            let opened = sync::open(&definition, stack, &*source).await.map_err(|failure| {
+                if named {
+                    failure
+                } else {
+                    failure.hint("`--stack NAME` compares one stack, `--offline` leaves ESC aside")
+                }
+            })?;
             door.mask_desired(&opened.values.desired);
             all.push(opened);
         }

@@ -18,7 +18,10 @@ pub fn write(definition: &Definition, path: &Path, replace: bool) -> Outcome<Wri
     if replace {
         files::write_public(path, text.as_bytes())?;
     } else {
-        files::write_new(path, text.as_bytes())?;
+        files::write_new(path, text.as_bytes()).map_err(|failure| match failure.code {
+            "file-exists" => failure.hint("--force replaces it"),
+            _ => failure,
+        })?;
     }
     Ok(WrittenFile { path: path.display().to_string(), written: true })
 }
