@@ -75,9 +75,17 @@ pub async fn collect(ask: &Ask<'_>) -> Outcome<Evidence> {
         unchecked: 0,
     };
     for stack in stacks {
-        if let Err(failure) = observe(ask, stack, &mut evidence).await {
-            evidence.unseen.push(format!("the targets of stack `{stack}`: {failure}"));
-            evidence.unread += 1;
+        match observe(ask, stack, &mut evidence).await {
+            Err(failure) if failure.code == "target-missing" => {
+                evidence.unseen.push(format!(
+                    "what ESC holds of stack `{stack}`: it has no target, so nothing of it is delivered"
+                ));
+            }
+            Err(failure) => {
+                evidence.unseen.push(format!("the targets of stack `{stack}`: {failure}"));
+                evidence.unread += 1;
+            }
+            Ok(()) => {}
         }
     }
     evidence.stores.sort();

@@ -124,7 +124,13 @@ impl Evidence {
     /// Names that are to be delivered, each counted once.
     #[must_use]
     pub fn names(&self) -> usize {
-        self.entries.iter().map(|entry| (&entry.stack, &entry.name)).collect::<BTreeSet<_>>().len()
+        self.entries.iter().map(|entry| &entry.name).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Stacks that deliver something.
+    #[must_use]
+    pub fn stacks(&self) -> usize {
+        self.entries.iter().map(|entry| &entry.stack).collect::<BTreeSet<_>>().len()
     }
 
     /// By group, stack and target.

@@ -100,7 +100,7 @@ fn head(evidence: &Evidence, to: &mut dyn Write, title: &str) -> io::Result<()> 
     )?;
     let tiles = [
         tile("", evidence.names().to_string(), "names"),
-        tile("", format!("{there}/{}", evidence.entries.len()), "delivered as written"),
+        tile("", there.to_string(), &format!("of {} delivered as written", evidence.entries.len())),
         standing(State::Overdue),
         standing(State::Never),
         standing(State::DueSoon),

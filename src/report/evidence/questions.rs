@@ -62,8 +62,10 @@ fn rotation(evidence: &Evidence) -> Answer {
         question: "Quarterly review of all secrets and their rotation status",
         verdict,
         text: format!(
-            "{entries} deliveries of {} are listed; overdue or never rotated: {late}; without a schedule: {unscheduled}{unread}",
-            counted(evidence.names(), "name")
+            "{} of {} in {}; overdue or never rotated: {late}; without a schedule: {unscheduled}{unread}",
+            crate::base::text::counted(entries, "delivery", "deliveries"),
+            counted(evidence.names(), "name"),
+            counted(evidence.stacks(), "stack")
         ),
         section: "rotation",
     }

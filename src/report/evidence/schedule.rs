@@ -11,6 +11,9 @@ use super::{Evidence, EvidenceEntry, STATES, date, phrase, sign};
 /// Bars of the timeline; the table of the inventory has every entry.
 const MOST_BARS: usize = 40;
 
+/// Names that are told of one owner; the list of every secret has all.
+const MOST_NAMES: usize = 25;
+
 /// Stacks that a bar names; of more it tells the number.
 const MOST_STACKS: usize = 3;
 
@@ -55,7 +58,7 @@ fn chart(entries: &[&EvidenceEntry], evidence: &Evidence, to: &mut dyn Write) ->
     writeln!(
         to,
         "<h3>Timeline</h3>\n<p>A bar runs from the last change of a value to the day the next one is due; what follows it in red is the time since. \
-         The dark line is today.{few}</p>\n<div class=\"axis\" aria-hidden=\"true\">"
+         The upright line is today.{few}</p>\n<div class=\"axis\" aria-hidden=\"true\">"
     )?;
     let label = |at: f64, class: &str, words: &str| {
         let side = if at > 940.0 {
@@ -97,13 +100,18 @@ fn overdue(evidence: &Evidence, to: &mut dyn Write) -> io::Result<()> {
         .iter()
         .map(|(owner, entries)| {
             let names: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-            let names: Vec<String> = names.into_iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            let more = names.len().saturating_sub(MOST_NAMES);
+            let mut told: Vec<String> =
+                names.into_iter().take(MOST_NAMES).map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            if more > 0 {
+                told.push(format!("and {more} more"));
+            }
             let oldest = entries.iter().filter_map(|entry| entry.standing.due).min().map(date).unwrap_or_default();
             format!(
-                "<th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"day\">{oldest}</td><td class=\"names\">{}</td>",
+                "<th scope=\"row\" class=\"word\">{}</th><td class=\"number\">{}</td><td class=\"day\">{oldest}</td><td class=\"names\">{}</td>",
                 escaped(owner),
                 entries.len(),
-                names.join(", ")
+                told.join(", ")
             )
         })
         .collect();

@@ -75,7 +75,7 @@ fn entry_row(entry: &EvidenceEntry) -> String {
         None => "unknown".to_owned(),
     };
     format!(
-        "<th scope=\"row\" class=\"name\"><code>{}</code></th><td>{}</td><td>{}</td><td>{}</td><td class=\"name\">{}</td><td{class}>{}</td><td>{changed}</td><td class=\"day\">{}</td><td>{}</td><td>{}</td>",
+        "<th scope=\"row\" class=\"name\"><code>{}</code></th><td>{}</td><td>{}</td><td>{}</td><td class=\"name\">{}</td><td{class}>{}</td><td class=\"day\">{changed}</td><td class=\"day\">{}</td><td>{}</td><td>{}</td>",
         escaped(&entry.name),
         escaped(&entry.kind),
         escaped(&entry.group),
