@@ -147,6 +147,24 @@ fn every_command_of_the_guide_is_one() {
 }
 
 #[test]
+fn the_commands_of_the_guide_on_governance_are_played_in_its_order() {
+    let guide = std::fs::read_to_string(root().join("docs/guide.md")).unwrap();
+    let played = std::fs::read_to_string(root().join("tests/scenarios/guide-governance.yaml")).unwrap();
+    let played: serde_json::Value = yaml_serde::from_str(played.split("\n---\n").next().unwrap()).unwrap();
+    let mut played = played["steps"].as_array().unwrap().iter().filter_map(|step| step["run"].as_str());
+    let mut count = 0;
+    for section in ["Access Control", "Secret Rotation", "Compliance and Auditing"] {
+        let text = guide.split(&format!("\n## {section}\n")).nth(1).unwrap().split("\n## ").next().unwrap();
+        for command in commands(text) {
+            let arguments = command.strip_prefix("sophia-secrets-sync ").unwrap();
+            assert!(played.any(|run| run == arguments), "{section}: `{command}` is not played, or not in this order");
+            count += 1;
+        }
+    }
+    assert!(count >= 15, "only {count} commands were found");
+}
+
+#[test]
 fn the_readme_is_short() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.lines().count() <= 120);
