@@ -14,8 +14,9 @@ cp "$here/look.mjs" "$out/"
 chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
 if [[ -z $chromium && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
   { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >"$out/apt.log" 2>&1 || cat "$out/apt.log"
-  chromium=$(command -v chromium)
+  chromium=$(command -v chromium || true)
 fi
+[[ -n $chromium ]] || { echo 'no Chromium: install one, or name it in CHROMIUM' >&2; exit 1; }
 cargo build --locked --quiet --example evidence
 failed=0
 for size in small large; do
