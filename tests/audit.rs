@@ -193,7 +193,7 @@ fn said(output: &std::process::Output) -> String {
 /// A shell's words that run what follows with files of at most so many blocks of 512 bytes (sh) or 1 KiB (bash).
 #[cfg(unix)]
 fn with_disk_of(blocks: &str) -> [&str; 5] {
-    ["sh", "-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", blocks, "env"]
+    ["sh", "-c", "ulimit -f \"$0\"; exec \"$@\"", blocks, "env"]
 }
 
 #[cfg(unix)]

@@ -12,6 +12,7 @@ use super::door::{Color, Door};
 use super::environment::{self, Environment};
 use super::job::Job;
 use crate::base::error::{Failure, Outcome};
+use crate::io::files;
 use crate::report::Format;
 use crate::report::runner::Disarmed;
 
@@ -88,6 +89,11 @@ fn run(cli: Cli, command: String, environment: Environment, mut door: Door) -> u
             return door.failure(&Failure::unexpected("runtime", "the runtime could not start").cause(error));
         }
     };
+    #[cfg(unix)]
+    {
+        let _inside = runtime.enter();
+        files::outlive_size_limits();
+    }
     let code = match runtime.block_on(dispatch(cli.command, &session, &mut door)) {
         Ok(code) => code,
         Err(failure) => door.failure(&failure),

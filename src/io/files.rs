@@ -136,6 +136,15 @@ fn make(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
     flush_folder(path).map_err(|error| failed(&error))
 }
 
+/// Makes a write beyond the limit on the size of files (`ulimit -f`) fail as on a full disk, instead of ending the
+/// process in the middle of its work. Lasts until the process ends; to be called inside of a runtime.
+#[cfg(unix)]
+pub fn outlive_size_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Without the handler the run is as safe as before: what was recorded stays so.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
 /// Adds `line` and a line break to a file (mode 0600 when it is made) and flushes it to disk.
 /// A last line that a kill cut short is first ended, so that it spoils no other.
 ///
