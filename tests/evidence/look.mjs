@@ -59,6 +59,12 @@ for (const [width, scheme] of [[1280, "light"], [1280, "dark"], [400, "light"], 
   }));
   await page.screenshot({ path: join(folder, `${width}-${scheme}.png`), fullPage: true });
   if (width === 1280 && scheme === "light") await page.pdf({ path: join(folder, "report.pdf"), format: "A4", timeout: 0 });
+  // A long report has the same markup as a short one: thousands of rows are looked at once.
+  const rows = await page.evaluate(() => document.querySelectorAll("tr").length);
+  if (rows > 1000 && name !== "1280 light") {
+    await page.close();
+    continue;
+  }
   await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
   await page.evaluate(axe);
   const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
