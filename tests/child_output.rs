@@ -9,11 +9,9 @@
 )]
 
 use std::ffi::OsString;
-use std::io::Read;
-use std::pin::Pin;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,8 +40,8 @@ struct Seen {
     tail: Vec<u8>,
 }
 
-impl tokio::io::AsyncWrite for Sink {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let mut seen = self.0.lock().unwrap();
         seen.count += bytes.len();
         if seen.keep {
@@ -55,15 +53,11 @@ impl tokio::io::AsyncWrite for Sink {
             seen.leaked |= finder.is_match(&window);
             seen.tail = window[window.len().saturating_sub(64)..].to_vec();
         }
-        Poll::Ready(Ok(bytes.len()))
+        Ok(bytes.len())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -79,7 +73,7 @@ fn shell(script: &str) -> ChildSettings {
 
 fn redacted(out: &Sink) -> Option<Redacted> {
     let values = [SECRET, SECOND].map(|text| SecretValue::from(text.to_owned()));
-    let secrets = Secrets::new(&values).unwrap();
+    let secrets = Secrets::new(&values);
     Some(Redacted { secrets, out: Box::new(out.clone()), err: Box::new(out.clone()) })
 }
 
@@ -140,6 +134,25 @@ async fn a_grandchild_that_keeps_the_stream_open_does_not_keep_us() {
     assert_eq!(run(shell("sleep 20 & echo done"), redacted(&sink)).await.unwrap(), 0);
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(text(&sink), "done\n");
+}
+
+/// A terminal that was closed, a `head` that has seen enough.
+struct Gone;
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_whose_output_nobody_reads_learns_of_it() {
+    let redacted = Redacted { out: Box::new(Gone), ..redacted(&keeping()).unwrap() };
+    assert_eq!(run(shell("exec yes"), Some(redacted)).await.unwrap(), 141);
 }
 
 /// Longer than this hangs.
@@ -299,44 +312,82 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// 200 MB with a secret in every line. `cargo test --release --test child_output -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes seconds and is meant for an optimised build"]
-async fn two_hundred_megabytes_pass_at_speed_and_in_flat_memory() {
-    const BYTES: usize = 200_000_000;
-    let line = format!(
+/// Of the child's output in the tests of load.
+const BYTES: usize = 200_000_000;
+
+/// Prints [`BYTES`] of lines, every so many of them with two secrets; none at all when it is 0.
+fn load(every: usize) -> String {
+    let plain = format!("2026-01-01T00:00:00Z info market request served key=0123456789abcdef {}", "x".repeat(120));
+    let telling = format!(
         "2026-01-01T00:00:00Z info request served key={SECRET} marker-load-line-two-of-a-key {}",
         "x".repeat(80)
     );
-    let script = format!("yes '{line}' | head -c {BYTES}");
-    let began = Instant::now();
-    let mut cat =
-        Command::new("/bin/sh").args(["-c", &format!("{script} | cat")]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut count = 0;
-    let mut pipe = cat.stdout.take().unwrap();
-    let mut chunk = vec![0; 65536];
-    while let Ok(read) = pipe.read(&mut chunk) {
-        if read == 0 {
-            break;
-        }
-        count += read;
+    let plain_lines = format!("yes '{plain}' | head -n {}", every.saturating_sub(1));
+    match every {
+        0 => format!("yes '{plain}' | head -c {BYTES}"),
+        1 => format!("yes '{telling}' | head -c {BYTES}"),
+        _ => format!("lines=$(echo '{telling}'; {plain_lines}); yes \"$lines\" | head -c {BYTES}"),
     }
-    cat.wait().unwrap();
-    assert_eq!(count, BYTES);
-    let plain = began.elapsed();
+}
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes seconds and is meant for an optimised build"]
+async fn two_hundred_megabytes_pass_in_flat_memory_and_without_a_secret() {
     let sink = Sink::default();
     let before = peak();
-    let began = Instant::now();
-    assert_eq!(run(shell(&script), redacted(&sink)).await.unwrap(), 0);
-    let ours = began.elapsed();
+    assert_eq!(run(shell(&load(1)), redacted(&sink)).await.unwrap(), 0);
     let grown = peak() - before;
     let seen = sink.0.lock().unwrap();
-    println!("cat {plain:?}, redacted {ours:?}, {} bytes out, memory grew by {grown} KiB", seen.count);
+    println!("{} bytes out, memory grew by {grown} KiB", seen.count);
     assert!(!seen.leaked);
     assert!(seen.count > BYTES / 2 && seen.count < BYTES);
     assert!(grown < 16 * 1024, "{grown} KiB");
-    if !cfg!(debug_assertions) {
-        assert!(ours < plain * 2 + Duration::from_millis(200), "{ours:?} against {plain:?}");
+}
+
+/// Runs a shell's script to its end with its output counted; how long it took, and how many bytes came.
+fn timed(script: &str) -> (Duration, usize) {
+    let began = Instant::now();
+    let mut child = Command::new("/bin/sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    let (mut chunk, mut count) = (vec![0; 65536], 0);
+    loop {
+        match pipe.read(&mut chunk).unwrap() {
+            0 => break,
+            read => count += read,
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    (began.elapsed(), count)
+}
+
+/// `producer | cat` against `run -- producer` of the real binary, both into a pipe that this test reads.
+/// `cargo test --release --test child_output -- --ignored --nocapture`; the best of seven rounds.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes seconds and is meant for an optimised build on a quiet machine"]
+async fn output_passes_at_half_the_speed_of_cat_or_faster() {
+    let world = World::new().await;
+    let binary = env!("CARGO_BIN_EXE_sophia-secrets-sync");
+    let ours = |script: &str| {
+        format!(
+            "cd {} && PULUMI_BACKEND_URL={} PULUMI_ACCESS_TOKEN={} exec {binary} run -- /bin/sh -c '{}'",
+            world.folder.path().display(),
+            world.sandbox.pulumi_url,
+            world.sandbox.pulumi_token,
+            script.replace('\'', "'\\''"),
+        )
+    };
+    let best = |script: &str| tokio::task::block_in_place(|| (0..7).map(|_| timed(script)).min().unwrap());
+    let (start, _) = best(&ours("true"));
+    println!("start and end of a run without output: {start:?}");
+    for (every, text) in [(0, "no secret"), (1000, "a secret in every 1,000th line"), (1, "a secret in every line")] {
+        let script = load(every);
+        let (cat, all) = best(&format!("({script}) | cat"));
+        let (redacted, left) = best(&ours(&script));
+        println!("{text}: cat {cat:?}, redacted {redacted:?}, {left} bytes out");
+        assert_eq!(all, BYTES);
+        assert!(if every == 0 { left == BYTES } else { left < BYTES }, "{left}");
+        if !cfg!(debug_assertions) {
+            assert!(redacted < cat * 2 + start, "{redacted:?} against {cat:?}");
+        }
     }
 }

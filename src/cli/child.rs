@@ -67,19 +67,17 @@ pub async fn run(args: ChildArgs, session: &Session, door: &mut Door) -> Outcome
         unset: super::action::secret_variables().chain(tokens.iter().map(|name| (*name).to_owned())).collect(),
         at_a_terminal: std::io::stdin().is_terminal(),
     };
-    let redacted = if args.no_redact { None } else { Some(redacted(&found.variables, door)?) };
+    let redacted = (!args.no_redact).then(|| redacted(&found.variables, door));
     child::run(settings, redacted).await
 }
 
-fn redacted(variables: &[Variable], door: &mut Door) -> Outcome<Redacted> {
+fn redacted(variables: &[Variable], door: &mut Door) -> Redacted {
     let secret = |variable: &&Variable| variable.kind == EntryKind::Secret;
     for variable in variables.iter().filter(secret).filter(|variable| variable.value.len() < SHORTEST) {
         door.note(&format!("note: the value of {} is too short to be redacted", variable.name));
     }
-    let secrets = Secrets::new(variables.iter().filter(secret).map(|variable| &*variable.value)).map_err(|error| {
-        Failure::refused("redaction", error.to_string()).hint("--no-redact leaves the output as it is")
-    })?;
-    Ok(Redacted { secrets, out: Box::new(tokio::io::stdout()), err: Box::new(tokio::io::stderr()) })
+    let secrets = Secrets::new(variables.iter().filter(secret).map(|variable| &*variable.value));
+    Redacted { secrets, out: Box::new(std::io::stdout()), err: Box::new(std::io::stderr()) }
 }
 
 /// Name and value as the operating system takes them.

@@ -1,23 +1,14 @@
 //! A program run as a child: its environment, its signals, its exit code, its output without secrets.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use super::child_output::Copying;
 use crate::base::error::{Failure, Outcome};
 use crate::rules::redaction::{Redactor, Secrets};
-
-/// Bytes that are read from the child at once; what a pipe holds on Linux.
-const CHUNK: usize = 64 * 1024;
-
-/// How long a stream rests before a short beginning of a possible secret is shown: less than a person notices.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// How long output is waited for after the child has ended, while a grandchild keeps the stream open.
-const LINGER: Duration = Duration::from_millis(250);
 
 /// What is run, and how.
 pub struct ChildSettings {
@@ -34,8 +25,8 @@ pub struct ChildSettings {
 /// Where the child's output goes. None: it writes to our streams itself, and nothing is redacted.
 pub struct Redacted {
     pub secrets: Secrets,
-    pub out: Box<dyn AsyncWrite + Send + Unpin>,
-    pub err: Box<dyn AsyncWrite + Send + Unpin>,
+    pub out: Box<dyn Write + Send>,
+    pub err: Box<dyn Write + Send>,
 }
 
 /// Runs the program to its end; answers its exit code, or 128 and the signal that ended it.
@@ -49,31 +40,27 @@ pub async fn run(settings: ChildSettings, redacted: Option<Redacted>) -> Outcome
         command.env_remove(name);
     }
     command.envs(settings.variables.iter().map(|(name, value)| (name, value)));
-    if redacted.is_some() {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut copies = Vec::new();
+    if let Some(redacted) = redacted {
+        let begin = |secrets, to| {
+            Copying::begin(Redactor::new(secrets), to).map_err(|error| {
+                Failure::unexpected("output-unread", "the program's output could not be redirected").cause(error)
+            })
+        };
+        let (out, into_out) = begin(redacted.secrets.clone(), redacted.out)?;
+        let (err, into_err) = begin(redacted.secrets, redacted.err)?;
+        command.stdout(into_out).stderr(into_err);
+        copies.extend([out, err]);
     }
     let signals = Signals::listen(settings.at_a_terminal)?;
     let mut child = command.spawn().map_err(|error| not_started(&settings.program, &error))?;
-    let status = match redacted {
-        None => signals.pass_on_until_the_end(&mut child).await,
-        Some(redacted) => {
-            let streams = child.stdout.take().zip(child.stderr.take());
-            let (ended, end) = tokio::sync::watch::channel(false);
-            let copies = async {
-                let Some((out, err)) = streams else { return };
-                tokio::join!(
-                    copy(out, Redactor::new(redacted.secrets.clone()), redacted.out, end.clone()),
-                    copy(err, Redactor::new(redacted.secrets), redacted.err, end.clone()),
-                );
-            };
-            let wait = async {
-                let status = signals.pass_on_until_the_end(&mut child).await;
-                let _ = ended.send(true);
-                status
-            };
-            tokio::join!(copies, wait).1
-        }
-    };
+    // It holds ends of the pipes, which would never end.
+    drop(command);
+    let status = signals.pass_on_until_the_end(&mut child).await;
+    copies.iter().for_each(Copying::child_ended);
+    for copying in copies {
+        copying.end().await;
+    }
     let status = status
         .map_err(|error| Failure::unexpected("command-lost", "the program could not be waited for").cause(error))?;
     Ok(exit_code(status))
@@ -95,50 +82,6 @@ fn exit_code(status: std::process::ExitStatus) -> u8 {
     let signal = None;
     let code = status.code().or(signal.map(|signal: i32| 128 + signal)).unwrap_or(1);
     u8::try_from(code & 0xff).unwrap_or(1)
-}
-
-/// Copies one stream through its redactor, until its end or until the child has ended and nothing more comes.
-async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut redactor: Redactor,
-    mut to: impl AsyncWrite + Unpin,
-    mut end: tokio::sync::watch::Receiver<bool>,
-) {
-    let mut chunk = vec![0; CHUNK];
-    let mut out = Vec::with_capacity(2 * CHUNK);
-    loop {
-        let ended = *end.borrow();
-        let count = tokio::select! {
-            count = from.read(&mut chunk) => count.unwrap_or(0),
-            () = tokio::time::sleep(PAUSE), if redactor.waits() => {
-                redactor.pause(&mut out);
-                if !written(&mut to, &mut out).await {
-                    return;
-                }
-                continue;
-            }
-            () = tokio::time::sleep(LINGER), if ended => 0,
-            _ = end.changed(), if !ended => continue,
-        };
-        match chunk.get(..count) {
-            Some(bytes) if count > 0 => redactor.push(bytes, &mut out),
-            _ => {
-                redactor.finish(&mut out);
-                written(&mut to, &mut out).await;
-                return;
-            }
-        }
-        if !written(&mut to, &mut out).await {
-            return;
-        }
-    }
-}
-
-/// Writes `out` and empties it. No, when nobody reads any more.
-async fn written(to: &mut (impl AsyncWrite + Unpin), out: &mut Vec<u8>) -> bool {
-    let done = out.is_empty() || (to.write_all(out).await.is_ok() && to.flush().await.is_ok());
-    out.clear();
-    done
 }
 
 #[cfg(unix)]

@@ -4,6 +4,7 @@ pub mod age_keys;
 pub mod archive;
 pub mod audit;
 pub mod child;
+mod child_output;
 pub mod env_file;
 pub mod esc_cloud;
 pub mod esc_local;

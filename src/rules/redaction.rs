@@ -4,9 +4,8 @@
 //! back until the next bytes decide. So that a prompt is not held for ever, a pause lets at most
 //! [`SHOWN_EARLY`] bytes of such a beginning through; the rest is replaced if it turns out to be a secret.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use zeroize::Zeroizing;
 
 use super::forms;
@@ -25,27 +24,64 @@ pub const REPLACEMENT: &[u8] = b"***";
 const TELLING: usize = 8;
 
 /// Finds secrets in any number of streams.
+///
+/// At full speed nearly all text has no secret in it, and most bytes are never looked at: of each `step` bytes one
+/// block of [`SHORTEST`] is, since whichever secret begins in them has that block among its first ones.
 #[derive(Clone)]
 pub struct Secrets {
-    whole: AhoCorasick,
-    /// The first [`SHORTEST`] bytes of each pattern.
-    beginnings: AhoCorasick,
+    /// The first block of each pattern.
+    first: Blocks,
+    /// The first `step` blocks of each pattern.
+    near: Blocks,
+    step: usize,
     /// Sorted.
     patterns: Vec<Zeroizing<Vec<u8>>>,
     longest: usize,
 }
 
-/// The search could not be set up: too many bytes of secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secrets are too many to be looked for in a program's output")]
-pub struct TooMany;
+/// More bytes than these are not passed over at once: each adds to the blocks that are looked for.
+const LONGEST_STEP: usize = 16;
+
+/// Blocks of [`SHORTEST`] bytes; holds now and then one that was not added, never misses one that was.
+#[derive(Clone)]
+struct Blocks(Box<[u64; 1024]>);
+
+impl Blocks {
+    fn of<'b>(blocks: impl Iterator<Item = &'b [u8]>) -> Self {
+        let mut bits = Box::new([0; 1024]);
+        for (word, bit) in blocks.filter_map(|block| Some(Self::place(*block.first_chunk()?))) {
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self(bits)
+    }
+
+    #[inline(always)]
+    fn hold(&self, block: [u8; SHORTEST]) -> bool {
+        let (word, bit) = Self::place(block);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// A word, and the bit in it: the upper half of a product, which depends on every byte of the block.
+    #[inline(always)]
+    fn place(block: [u8; SHORTEST]) -> (usize, u64) {
+        let [_, _, low, high] = u32::from_le_bytes(block).wrapping_mul(0x9E37_79B1).to_le_bytes();
+        let place = u16::from_le_bytes([low, high]);
+        (usize::from(place / 64), 1 << (place % 64))
+    }
+}
+
+/// The block at `at`. None, when the text ends within it.
+#[inline(always)]
+fn block(text: &[u8], at: usize) -> Option<[u8; SHORTEST]> {
+    text.get(at..)?.first_chunk().copied()
+}
 
 impl Secrets {
     /// Looks for each value as it is, each of its lines, and its base64 and JSON forms.
-    ///
-    /// # Errors
-    /// [`TooMany`].
-    pub fn new<'v>(values: impl IntoIterator<Item = &'v SecretValue>) -> Result<Self, TooMany> {
+    #[must_use]
+    pub fn new<'v>(values: impl IntoIterator<Item = &'v SecretValue>) -> Self {
         let mut patterns: Vec<Zeroizing<Vec<u8>>> = Vec::new();
         let mut add = |bytes: &[u8]| {
             if bytes.len() >= SHORTEST && bytes.iter().any(u8::is_ascii_alphanumeric) {
@@ -65,14 +101,47 @@ impl Secrets {
         patterns.sort_unstable_by(|left, right| left.as_slice().cmp(right.as_slice()));
         patterns.dedup_by(|left, right| left.as_slice() == right.as_slice());
         let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
-        let mut whole = AhoCorasick::builder();
-        let whole = whole.match_kind(MatchKind::LeftmostLongest).build(patterns.iter().map(|pattern| &pattern[..]));
-        let short: BTreeSet<&[u8]> = patterns.iter().filter_map(|pattern| pattern.get(..SHORTEST)).collect();
-        let beginnings = AhoCorasick::new(short);
-        match (whole, beginnings) {
-            (Ok(whole), Ok(beginnings)) => Ok(Self { whole, beginnings, patterns, longest }),
-            _ => Err(TooMany),
+        let shortest = patterns.iter().map(|pattern| pattern.len()).min().unwrap_or(SHORTEST);
+        let step = (shortest + 1 - SHORTEST).min(LONGEST_STEP);
+        let first = Blocks::of(patterns.iter().map(|pattern| &pattern[..]));
+        let near = Blocks::of(patterns.iter().flat_map(|pattern| pattern.windows(SHORTEST).take(step)));
+        Self { first, near, step, patterns, longest }
+    }
+
+    /// The first secret that begins at `from` or after it, and of those that begin there the longest.
+    fn next(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
+        let mut at = from;
+        while let Some(block) = block(text, at + self.step - 1) {
+            if self.near.hold(block)
+                && let Some(found) = (at..at + self.step).find_map(|start| self.at(text, start))
+            {
+                return Some(found);
+            }
+            at += self.step;
         }
+        None
+    }
+
+    /// The longest secret that begins at `start`.
+    fn at(&self, text: &[u8], start: usize) -> Option<Range<usize>> {
+        if !self.begins_block(text, start) {
+            return None;
+        }
+        let mut rest = text.get(start..)?;
+        loop {
+            let below = self.patterns.partition_point(|pattern| pattern.as_slice() <= rest);
+            let nearest = self.patterns.get(below.checked_sub(1)?)?;
+            if rest.starts_with(nearest) {
+                return Some(start..start + nearest.len());
+            }
+            // Whatever `rest` begins with sorts before `nearest`, and so is no longer than what the two have in common.
+            let common = rest.iter().zip(nearest.iter()).take_while(|(left, right)| left == right).count();
+            rest = rest.get(..common)?;
+        }
+    }
+
+    fn begins_block(&self, text: &[u8], start: usize) -> bool {
+        block(text, start).is_some_and(|block| self.first.hold(block))
     }
 
     /// Whether some pattern is longer than `text` and begins with it.
@@ -84,14 +153,11 @@ impl Secrets {
     /// Where the first end of `text` begins that could still become a secret; its length when there is none.
     fn undecided(&self, text: &[u8]) -> usize {
         let tail = text.len().saturating_sub(self.longest.saturating_sub(1));
-        let window = text.get(tail..).unwrap_or_default();
-        let long = self
-            .beginnings
-            .find_overlapping_iter(window)
-            .map(|found| tail + found.start())
-            .find(|start| self.may_become(text.get(*start..).unwrap_or_default()));
-        let short = text.len().saturating_sub(SHORTEST - 1)..text.len();
-        long.or_else(|| short.into_iter().find(|start| self.may_become(text.get(*start..).unwrap_or_default())))
+        // Of fewer bytes than a block any may be the beginning of one.
+        let short = text.len().saturating_sub(SHORTEST - 1);
+        (tail..text.len())
+            .filter(|start| *start >= short || self.begins_block(text, *start))
+            .find(|start| self.may_become(text.get(*start..).unwrap_or_default()))
             .unwrap_or(text.len())
     }
 }
@@ -118,13 +184,10 @@ impl Redactor {
         let undecided = self.secrets.undecided(held);
         // What was shown is never shown again.
         let (mut at, mut kept) = (0, undecided);
-        for found in self.secrets.whole.find_iter(held) {
-            if found.start() >= undecided {
-                break;
-            }
-            out.extend_from_slice(held.get(at.max(self.shown)..found.start()).unwrap_or_default());
+        while let Some(found) = self.secrets.next(held, at).filter(|found| found.start < undecided) {
+            out.extend_from_slice(held.get(at.max(self.shown)..found.start).unwrap_or_default());
             out.extend_from_slice(REPLACEMENT);
-            at = found.end();
+            at = found.end;
             kept = kept.max(at);
         }
         out.extend_from_slice(held.get(at.max(self.shown)..kept).unwrap_or_default());
@@ -150,13 +213,13 @@ impl Redactor {
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         // A shorter secret may stand in what was held for a longer one.
         let held = std::mem::take(&mut self.held);
-        let mut at = self.shown;
-        for found in self.secrets.whole.find_iter(&held[..]) {
-            out.extend_from_slice(held.get(at..found.start()).unwrap_or_default());
+        let mut at = 0;
+        while let Some(found) = self.secrets.next(&held, at) {
+            out.extend_from_slice(held.get(at.max(self.shown)..found.start).unwrap_or_default());
             out.extend_from_slice(REPLACEMENT);
-            at = found.end();
+            at = found.end;
         }
-        let rest = held.get(at..).unwrap_or_default();
+        let rest = held.get(at.max(self.shown)..).unwrap_or_default();
         if rest.len() >= TELLING && self.secrets.may_become(rest) {
             out.extend_from_slice(REPLACEMENT);
         } else {
@@ -176,7 +239,7 @@ mod tests {
 
     fn secrets(values: &[&str]) -> Secrets {
         let values: Vec<SecretValue> = values.iter().map(|text| SecretValue::from((*text).to_owned())).collect();
-        Secrets::new(&values).unwrap()
+        Secrets::new(&values)
     }
 
     fn redacted(values: &[&str], chunks: &[&[u8]]) -> String {
@@ -198,6 +261,17 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(redacted(&["hunter2-hunter2"], &bytes), "before *** after\nand ***");
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_replaced_wherever_the_chunks_end() {
+        let text = b"all: first-line-of-it\nsecond-of-it\n, one: second-of-it, none: first-line-of";
+        for cut in 0..text.len() {
+            let (left, right) = text.split_at(cut);
+            let out = redacted(&["first-line-of-it\nsecond-of-it\n"], &[left, right]);
+            // The end could go on to a secret, and tells too much of it.
+            assert_eq!(out, "all: ***, one: ***, none: ***", "{cut}");
+        }
     }
 
     #[test]
@@ -252,6 +326,25 @@ mod tests {
         assert_eq!(redacted(&[], &[b"anything"]), "anything");
     }
 
+    /// Texts made of secrets, of their ends, and of what stands between.
+    fn secrets_and_text() -> impl Strategy<Value = (Vec<String>, String)> {
+        let values = prop_oneof![
+            proptest::collection::vec("[ab1]{3,8}1", 1..8),
+            proptest::collection::vec("[ab1]{18,24}1", 1..4),
+            proptest::collection::vec("[a-z0-9]{4,40}1", 1..30),
+        ];
+        let left_out = prop_oneof![3 => Just(0), 1 => 0usize..30];
+        let pieces = proptest::collection::vec((any::<proptest::sample::Index>(), left_out, "[ab1 ]{0,3}"), 0..30);
+        (values, pieces).prop_map(|(values, pieces)| {
+            let piece = |(index, left_out, between): (proptest::sample::Index, usize, String)| {
+                let value: &String = index.get(&values);
+                value.get(left_out..).unwrap_or_default().to_owned() + &between
+            };
+            let text = pieces.into_iter().map(piece).collect();
+            (values, text)
+        })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
@@ -281,6 +374,33 @@ mod tests {
                 let whole = text.replace("abab1abab2", "***");
                 prop_assert!(out == whole || whole.ends_with("abab1aba") || whole.ends_with("abab1abab"), "{out} {whole}");
             }
+        }
+
+        #[test]
+        fn the_leftmost_and_of_those_the_longest_is_replaced_whatever_the_chunks(
+            (values, text) in secrets_and_text(),
+            cuts in proptest::collection::vec(0usize..60, 0..20),
+        ) {
+            // Nothing of a secret stands at the end: all is decided there.
+            let text = text + " ~~~";
+            let secrets = secrets(&values.iter().map(String::as_str).collect::<Vec<_>>());
+            let patterns: Vec<Vec<u8>> = secrets.patterns.iter().map(|pattern| pattern.to_vec()).collect();
+            let other = aho_corasick::AhoCorasick::builder()
+                .match_kind(aho_corasick::MatchKind::LeftmostLongest)
+                .build(&patterns)
+                .unwrap();
+            let expected = other.replace_all(&text, &vec!["***"; patterns.len()]);
+            let mut redactor = Redactor::new(secrets);
+            let mut out = Vec::new();
+            let mut rest = text.as_bytes();
+            for cut in cuts {
+                let (chunk, after) = rest.split_at(cut.min(rest.len()));
+                redactor.push(chunk, &mut out);
+                rest = after;
+            }
+            redactor.push(rest, &mut out);
+            redactor.finish(&mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }
 }
