@@ -150,10 +150,10 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<(Event<'static>, saphyr_parser::Span)>, YamlError> {
+    fn next(&mut self) -> Result<Option<(Event<'t>, saphyr_parser::Span)>, YamlError> {
         match self.parser.next_event() {
             None => Ok(None),
-            Some(Ok((event, span))) => Ok(Some((owned(event), span))),
+            Some(Ok(found)) => Ok(Some(found)),
             Some(Err(error)) => Err(self.error(&error)),
         }
     }
@@ -170,7 +170,7 @@ impl<'t> Builder<'t> {
         Span { start: self.mark(&span.start), end: self.mark(&span.end) }
     }
 
-    fn node(&mut self, event: Event<'static>, span: saphyr_parser::Span, depth: usize) -> Result<Node, YamlError> {
+    fn node(&mut self, event: Event<'t>, span: saphyr_parser::Span, depth: usize) -> Result<Node, YamlError> {
         let mut span = self.span(&span);
         if let Event::Scalar(text, style, ..) = &event {
             span.start = match style {
@@ -197,7 +197,8 @@ impl<'t> Builder<'t> {
                     ScalarStyle::Literal => Style::Literal,
                     ScalarStyle::Folded => Style::Folded,
                 };
-                (joined(tag), Content::Scalar { text: text.into_owned(), style })
+                // The parser's own text has room for far more than it holds.
+                (joined(tag), Content::Scalar { text: text.as_ref().to_owned(), style })
             }
             Event::SequenceStart(_, tag) => {
                 span.start = self.dash(span.start);
@@ -214,7 +215,8 @@ impl<'t> Builder<'t> {
                 (joined(tag), Content::Sequence(items))
             }
             Event::MappingStart(_, tag) => {
-                let mut entries = Vec::new();
+                // A mapping of one entry is the commonest: a function call.
+                let mut entries = Vec::with_capacity(1);
                 loop {
                     match self.inner(span.start)? {
                         (Event::MappingEnd, end) => {
@@ -293,26 +295,8 @@ impl<'t> Builder<'t> {
         Mark { line: at.line, column: at.column - blanks, byte: at.byte - blanks }
     }
 
-    fn inner(&mut self, start: Mark) -> Result<(Event<'static>, saphyr_parser::Span), YamlError> {
+    fn inner(&mut self, start: Mark) -> Result<(Event<'t>, saphyr_parser::Span), YamlError> {
         self.next()?.ok_or_else(|| YamlError { message: "unexpected end of the document".into(), mark: start })
-    }
-}
-
-fn owned(event: Event<'_>) -> Event<'static> {
-    use std::borrow::Cow;
-    let tag = |tag: Option<Cow<'_, saphyr_parser::Tag>>| tag.map(|tag| Cow::Owned(tag.into_owned()));
-    match event {
-        Event::Scalar(text, style, anchor, t) => Event::Scalar(Cow::Owned(text.into_owned()), style, anchor, tag(t)),
-        Event::SequenceStart(anchor, t) => Event::SequenceStart(anchor, tag(t)),
-        Event::MappingStart(anchor, t) => Event::MappingStart(anchor, tag(t)),
-        Event::Nothing => Event::Nothing,
-        Event::StreamStart => Event::StreamStart,
-        Event::StreamEnd => Event::StreamEnd,
-        Event::DocumentStart(explicit) => Event::DocumentStart(explicit),
-        Event::DocumentEnd => Event::DocumentEnd,
-        Event::Alias(anchor) => Event::Alias(anchor),
-        Event::SequenceEnd => Event::SequenceEnd,
-        Event::MappingEnd => Event::MappingEnd,
     }
 }
 

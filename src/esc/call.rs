@@ -1,6 +1,6 @@
 //! Function calls as written: a mapping with one key that begins `fn::` (esc-language.md §6).
 
-use super::expression::{Builtin, Call, Expr, ExprKind, Findings, Site, Trail, read as expression};
+use super::expression::{Builtin, Call, Expr, ExprKind, Findings, Site, Spelling, Trail, read as expression};
 use super::value::go_quote;
 use crate::base::yaml::Node;
 
@@ -31,7 +31,8 @@ pub fn read(node: &Node, entries: &[(Node, Node)], trail: &Trail, findings: &mut
     let argument = expression(argument, trail.key(name), findings);
     let argument_span = argument.site.span;
     let builtin = builtin(name, argument, findings);
-    Some(Call { name: name.to_owned(), name_span: Some(key.span), argument_span, builtin })
+    let spelling = Box::new(Spelling { name: name.to_owned(), name_span: Some(key.span), argument_span });
+    Some(Call { spelling, builtin })
 }
 
 fn known(name: &str) -> bool {

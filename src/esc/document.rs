@@ -1,7 +1,7 @@
 //! An environment document as written: `imports`, `values`, and what is wrong with their shape
 //! (esc-language.md §§1–3).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::expression::{self, Expr, ExprKind, Findings, Site, Trail, duplicate, scalar};
@@ -39,7 +39,7 @@ impl Document {
 /// errors of shape is still returned.
 #[must_use]
 pub fn parse(name: &str, text: &str) -> (Option<Document>, Vec<Diagnostic>) {
-    let mut findings = Findings { environment: Rc::from(name), diagnostics: Vec::new() };
+    let mut findings = Findings { environment: Arc::from(name), diagnostics: Vec::new() };
     if text.is_empty() {
         return (Some(Document::default()), Vec::new());
     }

@@ -152,8 +152,8 @@ impl Evaluator<'_> {
     fn rotated(&mut self, id: ExprId, status: RotationStatus) {
         let path = self.graph[id].site.trail.path();
         let mut state_path = path.clone();
-        if let Kind::Call { name, .. } = &*self.graph[id].kind {
-            push_key(&mut state_path, name);
+        if let Kind::Call { spelling, .. } = &*self.graph[id].kind {
+            push_key(&mut state_path, &spelling.name);
         }
         state_path.push_str(".state");
         self.rotations.push(Rotation { path, state_path, status });

@@ -4,6 +4,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::document::{self, Document};
@@ -17,9 +18,9 @@ use crate::base::error::Severity;
 
 /// One document under evaluation.
 pub struct Scope<'a> {
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// What `context.rootEnvironment.name` says.
-    pub root_name: Rc<str>,
+    pub root_name: Arc<str>,
     pub decrypter: Rc<dyn Decrypter + 'a>,
     pub root: Option<ExprId>,
     pub base: Option<ValueId>,
@@ -97,8 +98,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    pub fn name(&self, document: DocumentId) -> Rc<str> {
-        self.scopes.get(document as usize).map_or_else(|| Rc::from(""), |scope| scope.name.clone())
+    pub fn name(&self, document: DocumentId) -> Arc<str> {
+        self.scopes.get(document as usize).map_or_else(|| Arc::from(""), |scope| scope.name.clone())
     }
 
     /// Evaluates a document: its context, its imports, its values in the order of their names.
@@ -110,7 +111,7 @@ impl<'a> Evaluator<'a> {
         decrypter: Rc<dyn Decrypter + 'a>,
     ) -> Given<(DocumentId, ValueId)> {
         let id = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX);
-        let (name_text, root_name) = (Rc::from(name), Rc::from(root_name));
+        let (name_text, root_name) = (Arc::from(name), Arc::from(root_name));
         self.scopes.push(Scope {
             name: name_text,
             root_name,
@@ -258,10 +259,13 @@ impl<'a> Evaluator<'a> {
             }
             ExprKind::Object(entries) => {
                 let mut properties: BTreeMap<Rc<str>, ExprId> = BTreeMap::new();
-                let mut keys = Vec::with_capacity(entries.len());
+                let mut keys = Vec::new();
                 for entry in entries {
                     let Some(key) = entry.key else { continue };
-                    keys.push((key.clone(), entry.site.span));
+                    // The answer to a check alone shows them.
+                    if self.checking() {
+                        keys.push((key.clone(), entry.site.span));
+                    }
                     match properties.entry(key.clone()) {
                         Entry::Occupied(_) => {
                             self.at_site(document, &entry.site, Severity::Error, duplicate(&key), None);
@@ -281,7 +285,7 @@ impl<'a> Evaluator<'a> {
                 {
                     self.graph[*text].secret = true;
                 }
-                Kind::Call { name: call.name, name_span: call.name_span, argument_span: call.argument_span, builtin }
+                Kind::Call { spelling: call.spelling, builtin }
             }
         };
         self.node(document, expr.site, label, kind, base)

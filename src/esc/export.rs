@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::evaluator::Evaluator;
-use super::expression::{Builtin, range};
+use super::expression::{Builtin, Spelling, range};
 use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Kind, Spot, Step, ValueId};
 use super::interpolation::Accessor;
 use super::value::{self, Range, Value};
@@ -71,10 +71,7 @@ fn shape(value: &Value) -> Json {
 impl Evaluator<'_> {
     fn range(&self, spot: Spot) -> Range {
         let name = self.name(spot.document);
-        spot.span.map_or_else(
-            || Range { environment: name.as_ref().to_owned(), ..Range::default() },
-            |span| range(&name, span),
-        )
+        spot.span.map_or_else(|| Range { environment: name.clone(), ..Range::default() }, |span| range(&name, span))
     }
 
     /// The merged value as a tree of its own. **The bases in its traces carry places and scalars, not the
@@ -195,7 +192,8 @@ impl Evaluator<'_> {
                 }
                 ("object", Json::Object(object))
             }
-            Kind::Call { name, name_span, argument_span, builtin } => {
+            Kind::Call { spelling, builtin } => {
+                let Spelling { name, name_span, argument_span } = &**spelling;
                 let document = self.graph[id].document;
                 let name_range = self.range(Spot { document, span: *name_span }).to_json();
                 let argument_range = self.range(Spot { document, span: *argument_span }).to_json();

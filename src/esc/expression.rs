@@ -2,6 +2,7 @@
 //! the YAML tree (esc-language.md §§2, 5, 6). Shape errors are reported and reading goes on.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::interpolation::{self, Accessor};
@@ -67,7 +68,7 @@ pub struct Site {
 
 /// Collects what is wrong with one document.
 pub struct Findings {
-    pub environment: Rc<str>,
+    pub environment: Arc<str>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -89,8 +90,8 @@ impl Findings {
 
 /// The exported form of a span.
 #[must_use]
-pub fn range(environment: &str, span: Span) -> Range {
-    Range { environment: environment.to_owned(), begin: span.start, end: span.end }
+pub fn range(environment: &Arc<str>, span: Span) -> Range {
+    Range { environment: environment.clone(), begin: span.start, end: span.end }
 }
 
 #[derive(Debug)]
@@ -137,13 +138,19 @@ pub struct Entry {
     pub value: Expr,
 }
 
-/// A call: its name as written, where it and its argument stand, and what it does.
+/// A call: as written, and what it does.
 #[derive(Debug)]
 pub struct Call {
+    pub spelling: Box<Spelling>,
+    pub builtin: Builtin<Expr>,
+}
+
+/// A call's name as written, and where it and its argument stand.
+#[derive(Debug)]
+pub struct Spelling {
     pub name: String,
     pub name_span: Option<Span>,
     pub argument_span: Option<Span>,
-    pub builtin: Builtin<Expr>,
 }
 
 /// The functions of the language, over expressions of type `E`.

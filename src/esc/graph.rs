@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::expression::{Builtin, Site, Trail};
+use super::expression::{Builtin, Site, Spelling, Trail};
 use super::interpolation::Accessor;
 use super::schema::{self, SchemaId, Schemas};
 use super::value::go_quote;
@@ -77,9 +77,7 @@ pub enum Kind {
         keys: Vec<(Rc<str>, Option<Span>)>,
     },
     Call {
-        name: String,
-        name_span: Option<Span>,
-        argument_span: Option<Span>,
+        spelling: Box<Spelling>,
         builtin: Builtin<ExprId>,
     },
     /// A member of an unknown value: known only after a real open.

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 /// Where an expression stands; zero positions mean unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Range {
-    pub environment: String,
+    pub environment: Arc<str>,
     pub begin: crate::base::yaml::Mark,
     pub end: crate::base::yaml::Mark,
 }
@@ -207,7 +208,7 @@ impl Range {
             };
             crate::base::yaml::Mark { line: part("line"), column: part("column"), byte: part("byte") }
         };
-        let environment = json.get("environment").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let environment = json.get("environment").and_then(Json::as_str).unwrap_or_default().into();
         Self { environment, begin: mark("begin"), end: mark("end") }
     }
 
@@ -216,7 +217,7 @@ impl Range {
     pub fn to_json(&self) -> Json {
         let mark = |mark: crate::base::yaml::Mark| serde_json::json!({"line": mark.line, "column": mark.column, "byte": mark.byte});
         serde_json::json!({
-            "environment": self.environment, "begin": mark(self.begin), "end": mark(self.end)
+            "environment": &*self.environment, "begin": mark(self.begin), "end": mark(self.end)
         })
     }
 }

@@ -280,7 +280,7 @@ fn problem(name: &EscName, diagnostic: &Diagnostic) -> Problem {
     let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
     let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
     let place = diagnostic.range.as_ref().filter(|range| range.begin.line > 0).map(|range| {
-        let file = match range.environment.as_str() {
+        let file = match range.environment.as_ref() {
             "" | "<yaml>" => name.to_string(),
             environment => environment.to_owned(),
         };

@@ -135,7 +135,7 @@ pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Sou
         let problem = Problem::warning("esc-warning", diagnostic.summary.clone());
         match &diagnostic.range {
             Some(range) => problem.at(Place {
-                file: range.environment.clone(),
+                file: range.environment.to_string(),
                 line: range.begin.line,
                 column: range.begin.column,
             }),

@@ -52,7 +52,7 @@ pub fn values(definition: &Definition, stack: &Stack, file: &str, entries: &[Ent
             severity: said.0,
             summary: format!("`{}`: {}", entry.name, said.1),
             detail: None,
-            range: Some(Range { environment: file.to_owned(), begin: mark, end: mark }),
+            range: Some(Range { environment: file.into(), begin: mark, end: mark }),
             path: None,
         });
     }

@@ -173,7 +173,7 @@ impl Told<'_> {
     pub fn faulty(&self, diagnostics: &[Diagnostic]) -> Failure {
         let place = |diagnostic: &Diagnostic| {
             let range = diagnostic.range.as_ref().filter(|range| range.begin.line > 0)?;
-            let file = match (range.environment.as_str(), self.environment) {
+            let file = match (range.environment.as_ref(), self.environment) {
                 ("" | "<yaml>", Some(name)) => name.to_string(),
                 (file, _) => file.to_owned(),
             };

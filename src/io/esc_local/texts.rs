@@ -60,7 +60,7 @@ pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnosti
             severity: Severity::Warning,
             summary: "this secret stands in plaintext; it is encrypted with the next write".into(),
             detail: None,
-            range: Some(Range { environment: environment.to_owned(), begin: secret.mark, end: secret.mark }),
+            range: Some(Range { environment: environment.into(), begin: secret.mark, end: secret.mark }),
             path: Some(secret.path.to_string()),
         })
         .collect()
