@@ -18,7 +18,7 @@ use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome};
 use crate::esc::edit::Edit;
 use crate::esc::path::Path;
-use crate::flow::env::{self, Changed};
+use crate::flow::env::{self, Changed, Given};
 use crate::io::files;
 use crate::io::recorded::Recorded;
 use crate::io::source::{Source, Version};
@@ -56,8 +56,8 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
                 Some(store) => Box::new(Recorded::new(Box::new(store), session.recorder())),
                 None => session.source(here.args, door).await?,
             };
-            let text = file.map(|file| read(&file)).transpose()?;
-            let changed = env::init(&*source, &name, text.as_deref()).await?;
+            let given = file.map(|file| given(&file)).transpose()?;
+            let changed = env::init(&*source, &name, given.as_ref()).await?;
             return Ok(told(door, &changed));
         }
         EnvCommand::Ls { organization } => {
@@ -80,8 +80,8 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
     match command {
         EnvCommand::Check { environment, file } => {
             let name = here.latest(&environment, door)?;
-            let text = file.map(|file| read(&file)).transpose()?;
-            let warnings = env::check(source, &name, text.as_deref()).await?;
+            let given = file.map(|file| given(&file)).transpose()?;
+            let warnings = env::check(source, &name, given.as_ref()).await?;
             door.problems(&warnings);
             door.note(&format!("{name}: no errors"));
             Ok(0)
@@ -89,7 +89,7 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
         EnvCommand::Edit { environment, file, show_secrets } => {
             let name = here.latest(&environment, door)?;
             let changed = match file {
-                Some(file) => env::replace(source, &name, &read(&file)?, None).await?,
+                Some(file) => env::replace_by(source, &name, &given(&file)?, None).await?,
                 None => edit::edit(source, &name, show_secrets, here, door).await?,
             };
             Ok(told(door, &changed))
@@ -234,6 +234,13 @@ fn read(file: &FilePath) -> Outcome<String> {
         return String::from_utf8(bytes).map_err(|_| Failure::usage("file-not-text", "stdin is not UTF-8 text"));
     }
     files::read_text(file, LARGEST)
+}
+
+/// A definition from a file, or from stdin for `-`.
+fn given(file: &FilePath) -> Outcome<Given> {
+    let text = read(file)?;
+    let file = if file == FilePath::new("-") { "stdin".to_owned() } else { file.display().to_string() };
+    Ok(Given { text, file })
 }
 
 fn told(door: &mut Door, changed: &Changed) -> u8 {

@@ -21,6 +21,12 @@ pub struct Changed {
     pub warnings: Vec<Problem>,
 }
 
+/// A definition that was handed over, and what its errors call it.
+pub struct Given {
+    pub text: String,
+    pub file: String,
+}
+
 /// The part of an environment that was asked for, as text that may hold secrets.
 pub struct Shown {
     pub text: Zeroizing<String>,
@@ -31,10 +37,10 @@ pub struct Shown {
 ///
 /// # Errors
 /// `esc-exists`; those of [`replace`], after which the environment is there and empty.
-pub async fn init(source: &dyn Source, name: &EscName, text: Option<&str>) -> Outcome<Changed> {
+pub async fn init(source: &dyn Source, name: &EscName, given: Option<&Given>) -> Outcome<Changed> {
     source.create(name).await?;
-    match text {
-        Some(text) => Ok(named("init", replace(source, name, text, None).await?)),
+    match given {
+        Some(given) => Ok(named("init", replace_by(source, name, given, None).await?)),
         None => {
             let revision = source.revisions(name, 1).await?.first().map(|revision| revision.number);
             Ok(changed("init", name, revision, true, &[]))
@@ -66,7 +72,7 @@ pub async fn open(
     redact: bool,
 ) -> Outcome<Shown> {
     let opened = source.open(name, version).await?;
-    let warnings = opened.warnings.iter().map(|diagnostic| problem(name, diagnostic)).collect();
+    let warnings = opened.warnings.iter().map(|diagnostic| problem(name, None, diagnostic)).collect();
     let value = part(name, &opened.values, path)?;
     if value.unknown {
         return Err(Failure::unexpected("env-unknown", format!("the value at `{path}` of `{name}` is unknown here"))
@@ -187,10 +193,11 @@ fn is_text(text: &str) -> bool {
     scalar.is_some_and(|text| text.len() >= 8 && !text.contains("${") && text.parse::<f64>().is_err())
 }
 
-/// Whether a value that was typed as an argument holds a secret that belongs on stdin.
+/// Whether a static secret stands in a text in clear; in one that is not YAML, whether it may.
 #[must_use]
 pub fn holds_a_secret(yaml_text: &str) -> bool {
-    stored::find(yaml_text).unwrap_or_default().iter().any(|secret| matches!(secret.stored, Stored::Plain(_)))
+    let Ok(secrets) = stored::find(yaml_text) else { return yaml_text.contains("fn::secret") };
+    secrets.iter().any(|secret| matches!(secret.stored, Stored::Plain(_)))
 }
 
 /// Replaces the whole definition.
@@ -201,6 +208,25 @@ pub async fn replace(source: &dyn Source, name: &EscName, text: &str, etag: Opti
     let before = source.read(name, &Version::Latest, Secrets::Encrypted).await?;
     let (revision, warnings) = source.update(name, text, etag.or(before.etag.as_deref())).await?;
     Ok(changed("edit", name, revision, revision.is_none() || revision != before.revision, &warnings))
+}
+
+/// Replaces the whole definition by one that was handed over. Its errors are placed there: the source speaks of the
+/// text as it would be stored, where an encrypted secret has moved what stands behind it.
+///
+/// # Errors
+/// Those of the source.
+pub async fn replace_by(source: &dyn Source, name: &EscName, given: &Given, etag: Option<&str>) -> Outcome<Changed> {
+    let failure = match replace(source, name, &given.text, etag).await {
+        Err(failure) if failure.code == "esc-diagnostics" => failure,
+        done => return done,
+    };
+    match check(source, name, Some(given)).await {
+        Err(found) if found.code == failure.code => {
+            let errors = found.problems.into_iter().filter(|problem| problem.severity == Severity::Error);
+            Err(Failure { problems: errors.collect(), ..failure })
+        }
+        _ => Err(failure),
+    }
 }
 
 /// Encrypts what stands in plaintext, and takes over what an old data key encrypted.
@@ -241,17 +267,17 @@ pub async fn history(source: &dyn Source, name: &EscName, limit: usize) -> Outco
 ///
 /// # Errors
 /// `esc-diagnostics` (usage) with every error.
-pub async fn check(source: &dyn Source, name: &EscName, text: Option<&str>) -> Outcome<Vec<Problem>> {
+pub async fn check(source: &dyn Source, name: &EscName, given: Option<&Given>) -> Outcome<Vec<Problem>> {
     let stored;
-    let text = match text {
-        Some(text) => text,
+    let (text, file) = match given {
+        Some(given) => (&given.text, Some(given.file.as_str())),
         None => {
             stored = source.read(name, &Version::Latest, Secrets::Encrypted).await?.text;
-            &stored
+            (&stored, None)
         }
     };
     let found = source.check(name, text).await?;
-    let problems: Vec<Problem> = found.iter().map(|diagnostic| problem(name, diagnostic)).collect();
+    let problems: Vec<Problem> = found.iter().map(|diagnostic| problem(name, file, diagnostic)).collect();
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if errors == 0 {
         return Ok(problems);
@@ -268,21 +294,26 @@ fn changed(
     warnings: &[Diagnostic],
 ) -> Changed {
     let report = EnvChange { command, environment: name.to_string(), revision, changed };
-    Changed { report, warnings: warnings.iter().map(|diagnostic| problem(name, diagnostic)).collect() }
+    Changed { report, warnings: warnings.iter().map(|diagnostic| problem(name, None, diagnostic)).collect() }
 }
 
 fn named(command: &'static str, changed: Changed) -> Changed {
     Changed { report: EnvChange { command, ..changed.report }, ..changed }
 }
 
-/// A diagnostic of ESC as a finding of this tool.
-fn problem(name: &EscName, diagnostic: &Diagnostic) -> Problem {
+/// A diagnostic of ESC as a finding of this tool. What is about the environment's own text is placed in `file`, if that
+/// is where it comes from.
+fn problem(name: &EscName, file: Option<&str>, diagnostic: &Diagnostic) -> Problem {
     let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
     let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
     let place = diagnostic.range.as_ref().filter(|range| range.begin.line > 0).map(|range| {
-        let file = match range.environment.as_ref() {
-            "" | "<yaml>" => name.to_string(),
-            environment => environment.to_owned(),
+        let environment = range.environment.as_ref();
+        let unnamed = matches!(environment, "" | "<yaml>");
+        let own = unnamed || environment == format!("{}/{}", name.project, name.environment);
+        let file = match file.filter(|_| own) {
+            Some(file) => file.to_owned(),
+            None if unnamed => name.to_string(),
+            None => environment.to_owned(),
         };
         Place { file, line: range.begin.line, column: range.begin.column }
     });
