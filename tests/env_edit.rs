@@ -1,9 +1,10 @@
-//! What is asked at a terminal: by `env edit`, whether a definition with errors is edited again or given up; by
+//! What is asked at a terminal: by `env edit`, whether a definition that was not stored is edited again or given up; by
 //! `emergency backup`, a passphrase twice. `script` (of util-linux) plays the terminal.
 #![cfg(target_os = "linux")]
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "this is a test, its files are its own")]
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -33,34 +34,88 @@ fn typed(line: &str, answer: &str, folder: &Path) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What stands in the store after `answer` was typed, what was shown, whether it went well, and how often the editor ran.
-fn edited(answer: &str) -> (String, String, bool, usize) {
+/// What came of `env edit` at a terminal.
+struct Edited {
+    stored: String,
+    shown: String,
+    success: bool,
+    /// How often the editor ran.
+    opened: usize,
+    /// The text that was kept, and the rights of its file.
+    kept: Option<(String, u32)>,
+    folder: tempfile::TempDir,
+}
+
+/// What came of it when `editor` (a shell script) edited and `answers` were typed.
+fn edited(editor: &str, answers: &str) -> Edited {
     let binary = env!("CARGO_BIN_EXE_sophia-secrets-sync");
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("temp")).unwrap();
-    std::fs::write(folder.path().join("editor.sh"), EDITOR).unwrap();
+    std::fs::write(folder.path().join("editor.sh"), editor).unwrap();
     assert!(command(binary, folder.path()).args(["env", "init", ENVIRONMENT]).output().unwrap().status.success());
-    let output = typed(&format!("{binary} env edit {ENVIRONMENT}"), answer, folder.path());
+    let output = typed(&format!("{binary} env edit {ENVIRONMENT}"), answers, folder.path());
     let stored = std::fs::read_to_string(folder.path().join(format!("store/{ENVIRONMENT}.yaml"))).unwrap();
     let opened = std::fs::read_to_string(folder.path().join("opened")).unwrap_or_default().lines().count();
-    let left = std::fs::read_dir(folder.path().join("temp")).unwrap().count();
-    assert_eq!(left, 0, "the edited text is left behind");
-    (stored, String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success(), opened)
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut left = std::fs::read_dir(folder.path().join("temp")).unwrap();
+    let kept = left.next().map(|private| {
+        let file = private.unwrap().path().join("production.yaml");
+        assert!(shown.contains(&format!("your text is kept in `{}`;", file.display())), "{shown}");
+        (std::fs::read_to_string(&file).unwrap(), std::fs::metadata(&file).unwrap().permissions().mode() & 0o777)
+    });
+    assert!(left.next().is_none(), "more is left behind");
+    Edited { stored, shown, success: output.status.success(), opened, kept, folder }
 }
 
 #[test]
 fn a_definition_with_errors_is_edited_again_when_the_person_wants_to() {
-    let (stored, shown, success, opened) = edited("yes");
+    let edited = edited(EDITOR, "yes");
+    let shown = &edited.shown;
     assert!(shown.contains("production.yaml:1:18") && shown.contains("unknown property \"none\""), "{shown}");
     assert!(shown.contains("Edit again?"), "{shown}");
-    assert_eq!((stored.as_str(), success, opened), ("values: { stage: second }\n", true, 2), "{shown}");
+    assert_eq!((edited.stored.as_str(), edited.success), ("values: { stage: second }\n", true), "{shown}");
+    assert_eq!((edited.opened, edited.kept), (2, None), "{shown}");
 }
 
 #[test]
-fn a_definition_with_errors_is_given_up_and_nothing_is_written() {
-    let (stored, shown, success, opened) = edited("no");
-    assert_eq!((stored.as_str(), success, opened), ("values: {}\n", false, 1), "{shown}");
-    assert!(shown.contains("Edit again?"), "{shown}");
+fn a_definition_with_errors_that_is_given_up_is_kept_for_its_owner_and_can_be_stored_later() {
+    let edited = edited(EDITOR, "no");
+    let shown = &edited.shown;
+    assert_eq!((edited.stored.as_str(), edited.success, edited.opened), ("values: {}\n", false, 1), "{shown}");
+    assert!(shown.contains("Edit again?") && shown.contains("was not changed"), "{shown}");
+    assert_eq!(edited.kept, Some(("values: { stage: \"${none}\" }\n".to_owned(), 0o600)), "{shown}");
+    let line = shown.split("` stores it").next().unwrap().rsplit('`').next().unwrap();
+    let binary = env!("CARGO_BIN_EXE_sophia-secrets-sync");
+    let later = command(binary, edited.folder.path()).args(line.split(' ')).output().unwrap();
+    let said = String::from_utf8_lossy(&later.stderr).into_owned();
+    assert!(said.contains("production.yaml:1:18: error[esc-diagnostic]"), "{said}");
+}
+
+#[test]
+fn secrets_in_clear_are_kept_only_when_the_person_says_so() {
+    let editor = "printf 'values: { a: { fn::secret: marker }, b: \"${none}\" }\n' >\"$1\"; echo >>opened";
+    let dropped = edited(editor, "no\nno");
+    let shown = &dropped.shown;
+    assert!(shown.contains("production.yaml:1:41") && shown.contains("Type `keep`"), "{shown}");
+    assert!(shown.contains("your text is not kept: secrets may stand in it in clear"), "{shown}");
+    assert_eq!((dropped.success, dropped.kept), (false, None), "{shown}");
+    let kept = edited(editor, "no\nkeep");
+    assert!(kept.kept.is_some_and(|(text, mode)| text.contains("marker") && mode == 0o600), "{}", kept.shown);
+}
+
+#[test]
+fn after_a_conflict_the_other_change_is_named_and_the_text_can_be_edited_again() {
+    let editor = "if [ -e opened ]; then printf 'values: { mine: 1, theirs: 1 }\n' >\"$1\"; else
+        printf 'values: { mine: 1 }\n' >\"$1\"; printf 'values: { theirs: 1 }\n' >store/payready/sophia-esc/production.yaml; fi
+        echo >>opened";
+    let again = edited(editor, "yes");
+    let shown = &again.shown;
+    assert!(shown.contains("esc-conflict") && shown.contains("someone else's change: create `theirs`"), "{shown}");
+    assert_eq!((again.stored.as_str(), again.success), ("values: { mine: 1, theirs: 1 }\n", true), "{shown}");
+    assert_eq!((again.opened, again.kept), (2, None), "{shown}");
+    let given_up = edited(editor, "");
+    assert_eq!((given_up.stored.as_str(), given_up.success), ("values: { theirs: 1 }\n", false), "{}", given_up.shown);
+    assert_eq!(given_up.kept, Some(("values: { mine: 1 }\n".to_owned(), 0o600)), "{}", given_up.shown);
 }
 
 #[test]

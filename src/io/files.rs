@@ -275,6 +275,11 @@ impl TemporaryFolder {
         Ok(Self(made.map_err(|error| cannot("make a folder in", Path::new("the temporary folder"), &error))?))
     }
 
+    /// Leaves the folder there, for its owner to remove.
+    pub fn keep(self) {
+        let _ = self.0.keep();
+    }
+
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()

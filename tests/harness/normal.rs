@@ -29,6 +29,7 @@ impl Normal {
             (r"\b\d+(\.\d+)? ?(ms|µs)\b", "[DURATION]"),
             (r"\b\d+\.\d+ ?s\b", "[DURATION]"),
             (r"\b(waited|asks to wait) \d+ s\b", "$1 [SECONDS]"),
+            (r"\[TEMP\]/sophia-secrets-sync-[A-Za-z0-9]{6}/", "[TEMP]/[PRIVATE]/"),
             (r"127\.0\.0\.1:\d+", "[ADDRESS]"),
             (r"(?m)^::add-mask::.*$", "::add-mask::[MASKED]"),
         ];

@@ -1,20 +1,23 @@
 //! `env edit`: a definition in the person's editor.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use super::super::door::Door;
 use super::super::{child, environment, input};
 use super::{Here, LARGEST};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome};
-use crate::flow::env::{self, Changed};
+use crate::esc::changes;
+use crate::flow::env::{self, Changed, Given};
 use crate::io::child::{self as program, ChildSettings};
-use crate::io::files;
-use crate::io::source::{Secrets, Source, Version};
+use crate::io::files::{self, TemporaryFolder};
+use crate::io::source::{Document, Secrets, Source, Version};
 use crate::report::env::EnvChange;
 
-/// Opens the editor on a private file that is gone afterwards; again, when the text has errors and the person
-/// wants to go on.
+/// Opens the editor on a private file; again, when another edit can mend what went wrong and the person wants to go on.
+/// The file is gone afterwards, unless what was written in it could not be stored, see [`kept`].
 pub(super) async fn edit(
     source: &dyn Source,
     name: &EscName,
@@ -31,14 +34,55 @@ pub(super) async fn edit(
         })?;
     let secrets = if show_secrets { Secrets::Decrypted } else { Secrets::Encrypted };
     let before = source.read(name, &Version::Latest, secrets).await?;
-    let folder = files::TemporaryFolder::new()?;
+    let folder = TemporaryFolder::new()?;
     let file = folder.path().join(format!("{}.yaml", name.environment));
     files::write_private(&file, before.text.as_bytes())?;
-    loop {
-        let mut words = editor.split_whitespace().map(std::ffi::OsString::from);
+    let mut desk = Desk { source, name, secrets, editor: &editor, file, before };
+    match desk.rounds(door).await {
+        Ok(changed) => Ok(changed),
+        Err(failure) => Err(kept(folder, &desk, failure)),
+    }
+}
+
+struct Desk<'e> {
+    source: &'e dyn Source,
+    name: &'e EscName,
+    secrets: Secrets,
+    editor: &'e str,
+    /// What the editor works on.
+    file: PathBuf,
+    /// What is stored, as far as known.
+    before: Document,
+}
+
+impl Desk<'_> {
+    async fn rounds(&mut self, door: &mut Door) -> Outcome<Changed> {
+        loop {
+            let failure = match self.round().await {
+                Err(failure) if matches!(failure.code, "esc-diagnostics" | "esc-conflict") => failure,
+                done => return done,
+            };
+            if !std::io::stdin().is_terminal() {
+                return Err(failure);
+            }
+            door.failure(&failure);
+            if failure.code == "esc-conflict" {
+                let newest = self.source.read(self.name, &Version::Latest, self.secrets).await?;
+                door.note(&moved(&self.before.text, &newest.text));
+                self.before = newest;
+            }
+            if !input::confirmed("Edit again?", "yes") {
+                return Err(Failure::new(failure.kind, failure.code, format!("`{}` was not changed", self.name)));
+            }
+        }
+    }
+
+    /// The editor, once, and what it leaves stored.
+    async fn round(&self) -> Outcome<Changed> {
+        let mut words = self.editor.split_whitespace().map(OsString::from);
         let settings = ChildSettings {
             program: words.next().unwrap_or_default(),
-            arguments: words.chain([file.clone().into_os_string()]).collect(),
+            arguments: words.chain([self.file.clone().into_os_string()]).collect(),
             variables: Vec::new(),
             unset: child::TOKENS.map(str::to_owned).to_vec(),
             at_a_terminal: std::io::stdin().is_terminal(),
@@ -47,7 +91,8 @@ pub(super) async fn edit(
         if code != 0 {
             return Err(Failure::usage("env-editor", format!("the editor ended with {code}; nothing was written")));
         }
-        let text = files::read_text(&file, LARGEST)?;
+        let (name, before) = (self.name, &self.before);
+        let text = files::read_text(&self.file, LARGEST)?;
         if text.trim().is_empty() {
             return Err(Failure::usage("env-editor", "the definition was emptied; nothing was written")
                 .hint(format!("`env rm {name}` removes the environment")));
@@ -57,14 +102,41 @@ pub(super) async fn edit(
                 EnvChange { command: "edit", environment: name.to_string(), revision: before.revision, changed: false };
             return Ok(Changed { report, warnings: Vec::new() });
         }
-        match env::replace(source, name, &text, before.etag.as_deref()).await {
-            Err(failure) if failure.code == "esc-diagnostics" && std::io::stdin().is_terminal() => {
-                door.failure(&failure);
-                if !input::confirmed("Edit again?", "yes") {
-                    return Err(failure);
-                }
-            }
-            done => return done,
-        }
+        let called = self.file.file_name().map(|file| file.to_string_lossy().into_owned());
+        let given = Given { text, file: called.unwrap_or_default() };
+        env::replace_by(self.source, name, &given, before.etag.as_deref()).await
     }
+}
+
+/// What someone else changed, by name.
+fn moved(before: &str, newest: &str) -> String {
+    let changes = changes::between(before, newest);
+    let names: Vec<String> = changes.iter().map(|change| format!("{} `{}`", change.deed.word(), change.path)).collect();
+    let names = if names.is_empty() { "nothing but the layout".to_owned() } else { names.join(", ") };
+    format!("someone else's change: {names}\nyour text lacks it; stored as it is, it undoes it")
+}
+
+/// What was written in the editor is not lost with the failure: the file stays, and the failure names it. Secrets in
+/// clear stay only where somebody at a terminal says so.
+fn kept(folder: TemporaryFolder, desk: &Desk<'_>, failure: Failure) -> Failure {
+    let Desk { name, file, before, .. } = desk;
+    let written = files::read_bytes(file, LARGEST).unwrap_or_default();
+    let text = String::from_utf8_lossy(&written);
+    if text.trim().is_empty() || *text == before.text {
+        return failure;
+    }
+    let in_clear = env::holds_a_secret(&text);
+    if in_clear && !input::confirmed("Keep your text on this disk? Secrets may stand in it in clear.", "keep") {
+        return failure.hint("your text is not kept: secrets may stand in it in clear");
+    }
+    // An editor may have given the file other rights than it had.
+    if files::write_private(file, &written).is_err() {
+        return failure.hint("your text could not be kept");
+    }
+    folder.keep();
+    let file = file.display();
+    let undoes = if failure.code == "esc-conflict" { ", and undoes the other change where it lacks that" } else { "" };
+    failure.hint(format!(
+        "your text is kept in `{file}`; `env edit {name} --file {file}` stores it{undoes}; remove it afterwards"
+    ))
 }
