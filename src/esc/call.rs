@@ -2,12 +2,28 @@
 
 use super::expression::{Builtin, Call, Expr, ExprKind, Findings, Site, Spelling, Trail, read as expression};
 use super::value::go_quote;
-use crate::base::yaml::Node;
+use crate::base::yaml::{Node, Span};
 
-/// The call that a mapping spells, or none when it is plain data.
-pub fn read(node: &Node, entries: &[(Node, Node)], trail: &Trail, findings: &mut Findings) -> Option<Call> {
-    let here = Site { span: Some(node.span), trail: trail.clone() };
-    let [(key, argument)] = entries else {
+type Entries = Vec<(Node, Node)>;
+
+/// The call that a mapping spells, or its entries when it is plain data.
+pub fn read(span: Span, entries: Entries, trail: &Trail, findings: &mut Findings) -> Result<Call, Entries> {
+    if !is_call(span, &entries, trail, findings) {
+        return Err(entries);
+    }
+    let [(key, argument)] = <[_; 1]>::try_from(entries)?;
+    let name = key.scalar().unwrap_or_default();
+    let argument = expression(argument, trail.key(name), findings);
+    let argument_span = argument.site.span;
+    let builtin = builtin(name, argument, findings);
+    let spelling = Box::new(Spelling { name: name.to_owned(), name_span: Some(key.span), argument_span });
+    Ok(Call { spelling, builtin })
+}
+
+/// Whether a mapping is a call; what looks like one and is none is reported.
+fn is_call(span: Span, entries: &[(Node, Node)], trail: &Trail, findings: &mut Findings) -> bool {
+    let here = Site { span: Some(span), trail: trail.clone() };
+    let [(key, _)] = entries else {
         for (key, _) in entries {
             if let Some(name) = key.scalar().filter(|name| name.starts_with("fn::")) {
                 let quoted = go_quote(name);
@@ -19,20 +35,14 @@ pub fn read(node: &Node, entries: &[(Node, Node)], trail: &Trail, findings: &mut
                 );
             }
         }
-        return None;
+        return false;
     };
-    let name = key.scalar()?;
-    if !known(name) {
-        if name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("fn::")) {
-            findings.error(&Site { span: Some(key.span), ..here }, "'fn::' is a reserved prefix");
-        }
-        return None;
+    let name = key.scalar().unwrap_or_default();
+    let is_known = known(name);
+    if !is_known && name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("fn::")) {
+        findings.error(&Site { span: Some(key.span), ..here }, "'fn::' is a reserved prefix");
     }
-    let argument = expression(argument, trail.key(name), findings);
-    let argument_span = argument.site.span;
-    let builtin = builtin(name, argument, findings);
-    let spelling = Box::new(Spelling { name: name.to_owned(), name_span: Some(key.span), argument_span });
-    Some(Call { spelling, builtin })
+    is_known
 }
 
 fn known(name: &str) -> bool {

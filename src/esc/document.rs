@@ -59,7 +59,7 @@ pub fn parse(name: &str, text: &str) -> (Option<Document>, Vec<Diagnostic>) {
     if !findings.diagnostics.is_empty() {
         return (None, findings.diagnostics);
     }
-    let document = environment(&root, &mut findings);
+    let document = environment(root, &mut findings);
     (Some(document), findings.diagnostics)
 }
 
@@ -93,10 +93,10 @@ fn keys_are_strings(node: &Node, trail: &Trail, findings: &mut Findings) {
     }
 }
 
-fn environment(root: &Node, findings: &mut Findings) -> Document {
+fn environment(root: Node, findings: &mut Findings) -> Document {
     let mut document = Document::default();
     let trail = Trail::default();
-    let Content::Mapping(entries) = &root.content else {
+    let Content::Mapping(entries) = root.content else {
         findings.error(&Site { span: Some(root.span), trail }, "environment must be an object");
         return document;
     };
@@ -104,7 +104,7 @@ fn environment(root: &Node, findings: &mut Findings) -> Document {
     for (key, value) in entries {
         let name = key.scalar().unwrap_or_default();
         let site = Site { span: Some(key.span), trail: trail.key(name) };
-        if !seen.insert(name) {
+        if !seen.insert(name.to_owned()) {
             findings.add(Severity::Warning, &site, duplicate(name));
         }
         match name.to_lowercase().as_str() {
@@ -114,7 +114,7 @@ fn environment(root: &Node, findings: &mut Findings) -> Document {
                     findings.error(&description.site, "description must be a string");
                 }
             }
-            "imports" => document.imports = imports(value, &site.trail, findings),
+            "imports" => document.imports = imports(&value, &site.trail, findings),
             "values" => document.values = values(value, &site.trail, findings),
             _ => {
                 let fields = spell::by_distance(name, &["'description'", "'imports'", "'values'"]).join(", ");
@@ -127,8 +127,8 @@ fn environment(root: &Node, findings: &mut Findings) -> Document {
     document
 }
 
-fn values(node: &Node, trail: &Trail, findings: &mut Findings) -> Vec<(String, Site, Expr)> {
-    let Content::Mapping(entries) = &node.content else {
+fn values(node: Node, trail: &Trail, findings: &mut Findings) -> Vec<(String, Site, Expr)> {
+    let Content::Mapping(entries) = node.content else {
         findings.error(&Site { span: Some(node.span), trail: trail.clone() }, "values must be an object");
         return Vec::new();
     };
@@ -196,7 +196,7 @@ fn merge_option(options: &Node, trail: &Trail, findings: &mut Findings) -> bool 
             findings.add(Severity::Warning, &Site { span: Some(key.span), trail: here.clone() }, duplicate(name));
         }
         if name.eq_ignore_ascii_case("merge") {
-            let value = expression::read(value, here, findings);
+            let value = expression::read(value.clone(), here, findings);
             merge = match value.kind {
                 ExprKind::Bool(flag) => flag,
                 _ => {

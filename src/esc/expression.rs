@@ -216,27 +216,30 @@ pub fn scalar(node: &Node, text: &str, style: Style, trail: &Trail, findings: &m
     })
 }
 
-/// Reads the expression that `node` spells.
-pub fn read(node: &Node, trail: Trail, findings: &mut Findings) -> Expr {
-    let kind = match &node.content {
-        Content::Scalar { text, style } => match scalar(node, text, *style, &trail, findings) {
+/// Reads the expression that `node` spells. The tree goes as it is read, while it is at hand in the processor's cache.
+pub fn read(node: Node, trail: Trail, findings: &mut Findings) -> Expr {
+    let span = node.span;
+    let kind = match node.content {
+        Content::Scalar { ref text, style } => match scalar(&node, text, style, &trail, findings) {
             Scalar::Null => ExprKind::Null,
             Scalar::Bool(flag) => ExprKind::Bool(flag),
             Scalar::Number(number) => ExprKind::Number(number),
-            Scalar::Text(text) => string(node, text, *style, &trail, findings),
+            Scalar::Text(text) => string(&node, text, style, &trail, findings),
         },
         Content::Sequence(items) => ExprKind::List(
-            items.iter().enumerate().map(|(index, item)| read(item, trail.index(index), findings)).collect(),
+            items.into_iter().enumerate().map(|(index, item)| read(item, trail.index(index), findings)).collect(),
         ),
-        Content::Mapping(entries) => match super::call::read(node, entries, &trail, findings) {
-            Some(call) => ExprKind::Call(Box::new(call)),
-            None => ExprKind::Object(entries.iter().map(|(key, value)| entry(key, value, &trail, findings)).collect()),
+        Content::Mapping(entries) => match super::call::read(span, entries, &trail, findings) {
+            Ok(call) => ExprKind::Call(Box::new(call)),
+            Err(entries) => {
+                ExprKind::Object(entries.into_iter().map(|(key, value)| entry(key, value, &trail, findings)).collect())
+            }
         },
     };
-    Expr { site: Site { span: Some(node.span), trail }, kind }
+    Expr { site: Site { span: Some(span), trail }, kind }
 }
 
-fn entry(key: &Node, value: &Node, parent: &Trail, findings: &mut Findings) -> Entry {
+fn entry(key: Node, value: Node, parent: &Trail, findings: &mut Findings) -> Entry {
     let written: Rc<str> = Rc::from(key.scalar().unwrap_or_default());
     let trail = parent.key(written.clone());
     let site = Site { span: Some(key.span), trail: trail.clone() };
