@@ -37,7 +37,7 @@ pub(super) async fn edit(
     let folder = TemporaryFolder::new()?;
     let file = folder.path().join(format!("{}.yaml", name.environment));
     files::write_private(&file, before.text.as_bytes())?;
-    let mut desk = Desk { source, name, secrets, editor: &editor, file, before };
+    let mut desk = Desk { source, name, secrets, editor, file, before };
     match desk.rounds(door).await {
         Ok(changed) => Ok(changed),
         Err(failure) => Err(kept(folder, &desk, failure)),
