@@ -49,7 +49,7 @@ impl Copying {
         Ok((Self { news, done }, into))
     }
 
-    /// The child has ended: nothing is waited for longer than [`LINGER`].
+    /// The child has ended: output is waited for until none comes for [`LINGER`].
     pub(super) fn child_ended(&self) {
         // Nobody listens when the stream has ended already.
         let _ = self.news.send(News::ChildEnded);
@@ -126,7 +126,10 @@ fn copy(mut from: PipeReader, stream: &Mutex<Stream>, news: &Sender<News>) {
             Some(bytes) if count > 0 => stream.take(bytes),
             _ => return stream.finish(),
         }
-        if stream.open && stream.redactor.waits() {
+        if !stream.open {
+            return;
+        }
+        if stream.redactor.waits() {
             let _ = news.send(News::Waits);
         }
     }

@@ -219,11 +219,13 @@ impl Redactor {
             out.extend_from_slice(REPLACEMENT);
             at = found.end;
         }
-        let rest = held.get(at.max(self.shown)..).unwrap_or_default();
-        if rest.len() >= TELLING && self.secrets.may_become(rest) {
+        let rest = held.get(at..).unwrap_or_default();
+        let beginning = at + self.secrets.undecided(rest);
+        if held.len() - beginning >= TELLING {
+            out.extend_from_slice(held.get(at.max(self.shown)..beginning).unwrap_or_default());
             out.extend_from_slice(REPLACEMENT);
         } else {
-            out.extend_from_slice(rest);
+            out.extend_from_slice(held.get(at.max(self.shown)..).unwrap_or_default());
         }
         self.shown = 0;
     }
@@ -318,6 +320,17 @@ mod tests {
         assert_eq!(out, b"");
         redactor.finish(&mut out);
         assert_eq!(out, b"***");
+
+        let (mut redactor, mut out) = (Redactor::new(secrets(&["hunter2-hunter2"])), Vec::new());
+        redactor.push(b"hun", &mut out);
+        redactor.pause(&mut out);
+        redactor.push(b"ter2-hunte", &mut out);
+        redactor.finish(&mut out);
+        assert_eq!(out, b"hun***");
+
+        let key = "-----BEGIN-----\nabcdefghijklmnop\n-----END-----\n";
+        assert_eq!(redacted(&[key], &[b"-----BEGIN-----\nabcdefghijklm"]), "***\n***");
+        assert_eq!(redacted(&[key], &[b"-----BEGIN-----\nabcdefg"]), "***\nabcdefg");
     }
 
     #[test]
