@@ -91,7 +91,12 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
         (0, false) if !stopped => (FailureKind::Unexpected, "sync-failed"),
         _ => (FailureKind::Partial, "sync-partial"),
     };
-    let cause = if stopped { " because the run was interrupted" } else { "" };
+    let unrecorded = outcomes.problems.iter().any(|problem| problem.code.starts_with("audit-"));
+    let cause = match (unrecorded, stopped) {
+        (true, _) => " because the audit trail could not be written",
+        (false, true) => " because the run was interrupted",
+        (false, false) => "",
+    };
     let remedy = match kind {
         FailureKind::Auth => "each step says what the token lacks; `doctor` asks for all of it at once",
         _ => "run again: what was done is kept, and the next run does the rest",

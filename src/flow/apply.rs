@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
 use futures_util::stream::{self, FuturesUnordered};
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use self::book::{Book, Moment};
 use super::audit;
@@ -38,6 +38,8 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
     let plan = &prepared.plan;
     let of = plan.steps().filter(|(_, step)| step.action.writes()).count();
     let done = AtomicUsize::new(0);
+    // One at a time means that each step is recorded before the next is begun; else the disk is not waited for.
+    let ahead = Semaphore::new((2 * context.github.pace_settings().concurrency).saturating_sub(1).max(1));
     let targets: BTreeMap<&Target, (usize, &TargetPlan)> =
         plan.targets.iter().enumerate().map(|(index, target)| (&target.target, (index, target))).collect();
     let mut outcomes = Outcomes {
@@ -47,11 +49,11 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
     let scopes = prepared.scopes.iter().map(|seen| {
         let plans: Vec<(usize, &TargetPlan)> =
             seen.targets.iter().filter_map(|target| targets.get(&target.delivery.target).copied()).collect();
-        let done = &done;
+        let (done, ahead) = (&done, &ahead);
         async move {
             let fresh = context.github.client(&seen.scope).await;
             let client = fresh.unwrap_or_else(|_| Arc::clone(&seen.client));
-            Work { context, prepared, seen, client, done, of }.run(plans).await
+            Work { context, prepared, seen, client, ahead, done, of }.run(plans).await
         }
     });
     let mut results = stream::iter(scopes).buffer_unordered(SCOPES_AT_ONCE);
@@ -91,6 +93,8 @@ struct Work<'a> {
     seen: &'a SeenScope,
     /// Asked for anew when the work begins: an App's token may have aged since the plan was made.
     client: Arc<GitHub>,
+    /// For each step of the run that may be under way, or done and not yet in the audit trail.
+    ahead: &'a Semaphore,
     done: &'a AtomicUsize,
     of: usize,
 }
@@ -229,28 +233,42 @@ impl Work<'_> {
         let mut saving = None;
         let mut unsaved = 0;
         loop {
-            // Not far ahead of the audit trail: one at a time means that each is recorded before the next is begun.
-            while running.len() < at_once && recording.len() < at_once && !self.context.stopped() {
+            while running.len() < at_once && !self.context.stopped() {
                 let Some(task) = waiting.pop_front() else { break };
                 if task.step.action == Action::Delete {
                     (self.context.tell)(Event::Deleting { target: task.target, name: &task.step.name });
                 }
-                running.push(async move { (task, self.write(task, keys).await) });
+                running.push(async move {
+                    // The semaphore is never closed.
+                    let ahead = self.ahead.acquire().await.ok();
+                    (task, ahead, self.write(task, keys).await)
+                });
             }
             tokio::select! {
-                Some((task, result)) = running.next(), if !running.is_empty() => {
-                    if let (Ok(written_at), Some(book)) = (&result, book.as_mut()) {
-                        self.record(task, *written_at, &mut book.ours);
-                        book.changed = true;
-                        unsaved += 1;
-                    }
+                Some((task, ahead, result)) = running.next(), if !running.is_empty() => {
+                    let written_at = result.as_ref().ok().copied();
                     let outcome = self.outcome(task, result);
                     done.outcomes.push((task.place, outcome.clone()));
                     recording.push(async move {
-                        (task.place, audit::record(self.context, task.target, task.step, &outcome).await)
+                        let recorded = audit::record(self.context, task.target, task.step, &outcome).await;
+                        drop(ahead);
+                        (task, written_at, recorded)
                     });
                     let count = self.done.fetch_add(1, Ordering::Relaxed) + 1;
                     (self.context.tell)(Event::Stepped { done: count, of: self.of });
+                }
+                Some((task, written_at, recorded)) = recording.next(), if !recording.is_empty() => {
+                    match recorded {
+                        Ok(()) => done.recorded.push(task.place),
+                        Err(problem) if done.problems.contains(&problem) => {}
+                        Err(problem) => done.problems.push(problem),
+                    }
+                    // After the trail: what a kill leaves in the ledger is in the trail too.
+                    if let (Some(written_at), Some(book)) = (written_at, book.as_mut()) {
+                        self.record(task, written_at, &mut book.ours);
+                        book.changed = true;
+                        unsaved += 1;
+                    }
                     // Near the end the last save is near too, and this one would only hold it up.
                     if unsaved >= WRITES_PER_SAVE && waiting.len() > at_once && saving.is_none() {
                         unsaved = 0;
@@ -260,11 +278,6 @@ impl Work<'_> {
                         });
                     }
                 }
-                Some((place, recorded)) = recording.next(), if !recording.is_empty() => match recorded {
-                    Ok(()) => done.recorded.push(place),
-                    Err(problem) if done.problems.contains(&problem) => {}
-                    Err(problem) => done.problems.push(problem),
-                },
                 Some((result, snapshot)) = OptionFuture::from(saving.as_mut()), if saving.is_some() => {
                     saving = None;
                     if let Some(book) = book.as_mut() {

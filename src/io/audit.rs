@@ -170,7 +170,7 @@ impl AuditLog {
     /// Adds lines that belong together, and waits for the disk once.
     ///
     /// # Errors
-    /// As [`Self::append`]; none of them is in the trail then.
+    /// As [`Self::append`]; none of them is in the trail then, unless only the head file could not be written.
     pub fn append_all(&self, entries: &[Entry]) -> Outcome<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { file, head, length } = &mut *state;
