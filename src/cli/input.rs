@@ -21,7 +21,8 @@ pub fn stdin(limit: u64) -> Outcome<Vec<u8>> {
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::usage("input", "stdin could not be read").cause(error))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
-        return Err(Failure::usage("input-too-large", format!("stdin has more than {limit} bytes")));
+        return Err(Failure::usage("input-too-large", format!("stdin has more than {limit} bytes"))
+            .hint("no such input needs that much: is it the right one?"));
     }
     Ok(bytes)
 }

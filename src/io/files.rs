@@ -38,7 +38,8 @@ pub fn read_bytes(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
-        return Err(Failure::usage("file-too-large", format!("`{}` has more than {limit} bytes", path.display())));
+        return Err(Failure::usage("file-too-large", format!("`{}` has more than {limit} bytes", path.display()))
+            .hint("no such file needs that much: is it the right one?"));
     }
     Ok(bytes)
 }
@@ -264,14 +265,19 @@ pub fn find_upwards(name: &str, from: &Path) -> Option<PathBuf> {
     from.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// A folder under the system's temporary folder that goes with its owner. For the sandbox and `demo`.
+/// A folder under the system's temporary folder that goes with its owner, who alone may look into it.
 pub struct TemporaryFolder(tempfile::TempDir);
 
 impl TemporaryFolder {
     /// # Errors
     /// `file-unwritable`; kind usage.
     pub fn new() -> Outcome<Self> {
-        let made = tempfile::Builder::new().prefix("sophia-secrets-sync-").tempdir();
+        let mut folder = tempfile::Builder::new();
+        folder.prefix("sophia-secrets-sync-");
+        // What is put into it by others, an editor for instance, has the rights that they give it.
+        #[cfg(unix)]
+        folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let made = folder.tempdir();
         Ok(Self(made.map_err(|error| cannot("make a folder in", Path::new("the temporary folder"), &error))?))
     }
 

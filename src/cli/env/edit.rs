@@ -40,7 +40,7 @@ pub(super) async fn edit(
     let mut desk = Desk { source, name, secrets, editor, file, before };
     match desk.rounds(door).await {
         Ok(changed) => Ok(changed),
-        Err(failure) => Err(kept(folder, &desk, failure)),
+        Err(failure) => Err(kept(&desk, failure)),
     }
 }
 
@@ -116,11 +116,13 @@ fn moved(before: &str, newest: &str) -> String {
     format!("someone else's change: {names}\nyour text lacks it; stored as it is, it undoes it")
 }
 
-/// What was written in the editor is not lost with the failure: the file stays, and the failure names it. Secrets in
+/// What was written in the editor is not lost with the failure: a file keeps it, and the failure names that. Secrets in
 /// clear stay only where somebody at a terminal says so.
-fn kept(folder: TemporaryFolder, desk: &Desk<'_>, failure: Failure) -> Failure {
+fn kept(desk: &Desk<'_>, failure: Failure) -> Failure {
     let Desk { name, file, before, .. } = desk;
-    let written = files::read_bytes(file, LARGEST).unwrap_or_default();
+    let Ok(written) = files::read_bytes(file, LARGEST) else {
+        return failure.hint("your text could not be kept");
+    };
     let text = String::from_utf8_lossy(&written);
     if text.trim().is_empty() || *text == before.text {
         return failure;
@@ -129,11 +131,15 @@ fn kept(folder: TemporaryFolder, desk: &Desk<'_>, failure: Failure) -> Failure {
     if in_clear && !input::confirmed("Keep your text on this disk? Secrets may stand in it in clear.", "keep") {
         return failure.hint("your text is not kept: secrets may stand in it in clear");
     }
-    // An editor may have given the file other rights than it had.
-    if files::write_private(file, &written).is_err() {
-        return failure.hint("your text could not be kept");
-    }
-    folder.keep();
+    // Into a folder of its own: an editor may have left more of it beside the file, and other rights.
+    let keep = || -> Outcome<PathBuf> {
+        let folder = TemporaryFolder::new()?;
+        let kept = folder.path().join(file.file_name().unwrap_or_default());
+        files::write_private(&kept, &written)?;
+        folder.keep();
+        Ok(kept)
+    };
+    let Ok(file) = keep() else { return failure.hint("your text could not be kept") };
     let file = file.display();
     let undoes = if failure.code == "esc-conflict" { ", and undoes the other change where it lacks that" } else { "" };
     failure.hint(format!(
