@@ -74,6 +74,9 @@ pub async fn remind(
             Some(log) if reminder.action != Action::Keep => {
                 let number = write(&client, repository, &reminder).await;
                 if let Err(failure) = record(log, repository, &reminder, &number) {
+                    if let Ok(number) = number {
+                        report.issues.push(reminded(reminder, number));
+                    }
                     return Ok((report, Some(failure)));
                 }
                 number
@@ -81,15 +84,12 @@ pub async fn remind(
             _ => Ok(reminder.number),
         };
         match number {
-            Ok(number) => report.issues.push(Reminded {
-                action: reminder.action,
-                number,
-                title: reminder.title,
-                names: reminder.names,
-            }),
+            Ok(number) => report.issues.push(reminded(reminder, number)),
             Err(error) => {
                 let mut failure = failed(error, &format!("{} the issue `{}`", reminder.action.word(), reminder.title));
-                end(log.as_ref(), "failed")?;
+                if let Err(unrecorded) = end(log.as_ref(), "failed") {
+                    failure = failure.cause(unrecorded);
+                }
                 if report.issues.is_empty() {
                     return Err(failure);
                 }
@@ -100,12 +100,16 @@ pub async fn remind(
             }
         }
     }
-    end(log.as_ref(), "done")?;
-    Ok((report, None))
+    let unrecorded = end(log.as_ref(), "done").err();
+    Ok((report, unrecorded))
+}
+
+fn reminded(reminder: Reminder, number: Option<u64>) -> Reminded {
+    Reminded { action: reminder.action, number, title: reminder.title, names: reminder.names }
 }
 
 fn unrecorded(failure: Failure) -> Failure {
-    let message = "an issue was written, but the audit trail could not be; no further one was begun";
+    let message = "the audit trail could not be written; no further issue was begun";
     Failure::new(FailureKind::Partial, "remind-unrecorded", message).cause(failure)
 }
 
