@@ -215,6 +215,9 @@ impl Pace {
         let now = Instant::now();
         let until = now + wait;
         let already = bucket.gate.unwrap_or(now).max(now);
+        if already == now {
+            bucket.refused = None;
+        }
         if until > already {
             bucket.gate = Some(until);
             if let Err(refused) = bucket.charge(until - already, self.settings.max_wait) {
