@@ -21,8 +21,9 @@ targets: [{ repository: payready/sophia }]
 const SECRETS: &str = "/repositories/payready~1sophia/secrets/actions";
 const LEDGER: &str = "/repositories/payready~1sophia/variables/actions";
 
+/// So many that the ledger is surely saved in between, although the audit trail may be 31 steps behind.
 fn values() -> BTreeMap<String, String> {
-    (0..60).map(|number| (format!("SECRET_{number:02}"), format!("value of {number}"))).collect()
+    (0..96).map(|number| (format!("SECRET_{number:02}"), format!("value of {number}"))).collect()
 }
 
 /// Runs into `fault`, is interrupted when the tool has seen it, and must end; then the next run does the rest.
