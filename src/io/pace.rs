@@ -41,18 +41,22 @@ struct Counters {
     waited_ms: AtomicU64,
 }
 
+struct Gate {
+    /// Nobody sends before this.
+    until: Instant,
+    /// GitHub's words, when the budget does not cover the wait.
+    refused: Option<String>,
+}
+
 struct Bucket {
     points: f64,
     refilled: Instant,
     /// Points a second; halves after a secondary limit.
     rate: f64,
     slowed: Option<Instant>,
-    /// Nobody sends before this.
-    gate: Option<Instant>,
+    gate: Option<Gate>,
     /// What is left of all waiting.
     budget: Duration,
-    /// GitHub's words with which it closed the gate for longer than the budget covers.
-    refused: Option<String>,
     /// Until when waiting for points is paid for.
     waiting_until: Instant,
 }
@@ -105,7 +109,6 @@ impl Pace {
             slowed: None,
             gate: None,
             budget: settings.max_wait,
-            refused: None,
             waiting_until: Instant::now(),
         };
         Self {
@@ -176,16 +179,14 @@ impl Pace {
     async fn take(&self, cost: u64) -> Result<Duration, NotAdmitted> {
         let mut bucket = self.bucket.lock().await;
         let now = Instant::now();
-        if let Some(gate) = bucket.gate {
-            if gate > now {
-                if let Some(message) = &bucket.refused {
-                    // Not even asked: GitHub said until when it would refuse.
-                    return Err(NotAdmitted::Limited { message: message.clone(), wait: gate - now });
-                }
+        if let Some(gate) = bucket.gate.as_ref().filter(|gate| gate.until > now) {
+            let wait = gate.until - now;
+            return match &gate.refused {
+                // Not even asked: GitHub said until when it would refuse.
+                Some(message) => Err(NotAdmitted::Limited { message: message.clone(), wait }),
                 // Waiting at the gate is charged once, when the gate is closed.
-                return Ok(gate - now);
-            }
-            (bucket.gate, bucket.refused) = (None, None);
+                None => Ok(wait),
+            };
         }
         if !self.settings.limited {
             return Ok(Duration::ZERO);
@@ -214,17 +215,18 @@ impl Pace {
         let mut bucket = self.bucket.lock().await;
         let now = Instant::now();
         let until = now + wait;
-        let already = bucket.gate.unwrap_or(now).max(now);
-        if already == now {
-            bucket.refused = None;
+        let closed = bucket.gate.take().filter(|gate| gate.until > now);
+        let mut gate = closed.unwrap_or(Gate { until: now, refused: None });
+        let mut charged = Ok(());
+        if until > gate.until {
+            charged = bucket.charge(until - gate.until, self.settings.max_wait);
+            gate.until = until;
         }
-        if until > already {
-            bucket.gate = Some(until);
-            if let Err(refused) = bucket.charge(until - already, self.settings.max_wait) {
-                bucket.refused = Some(message.to_owned());
-                return Err(refused);
-            }
+        if charged.is_err() {
+            gate.refused = Some(message.to_owned());
         }
+        bucket.gate = Some(gate);
+        charged?;
         if secondary {
             bucket.rate = (bucket.rate / 2.0).max(1.0);
             bucket.slowed = Some(until);
