@@ -10,23 +10,16 @@ const ELSEWHERE: &str = "deliver them to a private repository, or to a protected
 
 /// Adds what is found of one target.
 pub(super) fn exposed(definition: &Definition, target: &Target, facts: &Facts, found: &mut Vec<Problem>) {
-    let production: Vec<&str> = definition
-        .environments
-        .iter()
-        .filter(|environment| is_production(environment))
-        .map(|environment| environment.name.as_str())
-        .filter(|name| deliveries(definition, target).any(|(_, stack)| stack == *name))
-        .collect();
-    let stacks: Vec<String> = definition
+    let stacks: Vec<_> = definition
         .environments
         .iter()
         .filter(|environment| deliveries(definition, target).any(|(_, stack)| stack == environment.name))
-        .map(|environment| format!("`{}`", environment.name))
         .collect();
     if stacks.is_empty() {
         return;
     }
-    let secrets = format!("secrets of {}", stacks.join(", "));
+    let names: Vec<String> = stacks.iter().map(|stack| format!("`{}`", stack.name)).collect();
+    let secrets = format!("secrets of {}", names.join(", "));
     let mut say = |code, message: String, hint: &str| {
         found.push(Problem::warning(code, message).at(target.place.clone()).hint(hint));
     };
@@ -44,7 +37,7 @@ pub(super) fn exposed(definition: &Definition, target: &Target, facts: &Facts, f
             if public(facts, repository) {
                 say("public-repository", format!("`{repository}` is public and gets {secrets}"), ELSEWHERE);
             }
-            let Some(stack) = production.first() else { return };
+            let Some(stack) = stacks.iter().find(|stack| is_production(stack)).map(|stack| &stack.name) else { return };
             match environment {
                 // An environment holds secrets of Actions only: there is no better place for those of another app.
                 None if target.apps.contains(&App::Actions) && has_environments(definition, repository, facts) => {
