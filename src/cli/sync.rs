@@ -142,25 +142,32 @@ impl Run {
         if definition.targets.is_empty() && args.targets.stores.github_org.is_none() {
             request.asked.repository = request.asked.repository.or_else(|| session.repository_of_the_action());
         }
-        if args.github.github_token_path.is_some() {
-            let source = session.source(&args.source, door).await?;
-            let opened = sync::open(definition, stack, &*source).await?;
-            let token = session.token_of_esc(&args.github, &opened, door)?;
-            let github = session.github(&args.github, token)?;
-            spare_the_ledger(&mut request, &opened.values);
-            return Self::prepare(github, definition, stack, ready(Ok(opened.values)), &request, door).await;
-        }
-        // Says what is missing before ESC is asked for secrets; then both are asked at once, unless the source is
-        // on this disk: there is no wait to fill, and GitHub need not be asked for a source that is broken.
-        let github = session.github(&args.github, None)?;
+        // Says what is missing before ESC is asked for secrets, unless ESC holds the token itself.
+        let given = match args.github.github_token_path {
+            None => Some(session.github(&args.github, None)?),
+            Some(_) => None,
+        };
         let source = session.source(&args.source, door).await?;
-        let values = async { sync::open(definition, stack, &*source).await.map(|opened| opened.values) };
-        if source.kind() != SourceKind::Cloud {
-            let values = values.await?;
-            spare_the_ledger(&mut request, &values);
-            return Self::prepare(github, definition, stack, ready(Ok(values)), &request, door).await;
+        let given = match (given, source.kind()) {
+            // Both are asked at once. A source on this disk leaves no wait to fill, and GitHub need not be asked for one
+            // that is broken.
+            (Some(github), SourceKind::Cloud) => {
+                let values = async { sync::open(definition, stack, &*source).await.map(|opened| opened.values) };
+                return Self::prepare(github, definition, stack, values, &request, door).await;
+            }
+            (given, _) => given,
+        };
+        let opened = sync::open(definition, stack, &*source).await?;
+        let github = match given {
+            Some(github) => github,
+            None => session.github(&args.github, session.token_of_esc(&args.github, &opened, door)?)?,
+        };
+        // Without a key there is nothing to read in a ledger. Where the values are still on their way it is read all the
+        // same: waiting for them would take longer.
+        if opened.values.key.is_none() {
+            request.ledger = LedgerPlace::Nowhere;
         }
-        Self::prepare(github, definition, stack, values, &request, door).await
+        Self::prepare(github, definition, stack, ready(Ok(opened.values)), &request, door).await
     }
 
     /// Masks the values as soon as they are there, and makes the plan.
@@ -241,14 +248,6 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
         ledger: args.fuses.ledger.place.clone(),
         will_write: false,
         now,
-    }
-}
-
-/// Without a key there is nothing to read in a ledger. Where the values are still on their way it is read all the same:
-/// waiting for them would take longer.
-fn spare_the_ledger(request: &mut Request, values: &Values) {
-    if values.key.is_none() {
-        request.ledger = LedgerPlace::Nowhere;
     }
 }
 
