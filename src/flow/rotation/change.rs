@@ -48,7 +48,8 @@ impl Asked<'_> {
     /// # Errors
     /// Those of [`Self::find_any`]; `rotation-not-set-here`.
     pub async fn find(&self) -> Outcome<Subject> {
-        self.look().await.map(|(subject, _)| subject)
+        let (subject, settable) = self.find_any().await?;
+        settable.map(|()| subject)
     }
 
     /// The same, also for a secret that cannot be given a value in ESC: then with the reason.
@@ -56,15 +57,10 @@ impl Asked<'_> {
     /// # Errors
     /// Those of [`Lookup::find`] and of the source.
     pub async fn find_any(&self) -> Outcome<(Subject, Outcome<()>)> {
-        self.look_at_any().await.map(|(subject, settable, _)| (subject, settable))
+        self.look().await.map(|(subject, settable, _)| (subject, settable))
     }
 
-    async fn look(&self) -> Outcome<(Subject, Document)> {
-        let (subject, settable, document) = self.look_at_any().await?;
-        settable.map(|()| (subject, document))
-    }
-
-    async fn look_at_any(&self) -> Outcome<(Subject, Outcome<()>, Document)> {
+    async fn look(&self) -> Outcome<(Subject, Outcome<()>, Document)> {
         let Self { source, definition, stack, .. } = self;
         let document = source.read(&stack.esc, &Version::Latest, Secrets::Encrypted).await?;
         let values = source.open(&stack.esc, &Version::Latest).await?.values;
@@ -210,7 +206,8 @@ impl Asked<'_> {
             None => None,
         };
         for _ in 0..ATTEMPTS {
-            let (now, document) = self.look().await?;
+            let (now, settable, document) = self.look().await?;
+            settable?;
             if now.paths != subject.paths || !now.holds_the_same_as(subject) {
                 let message = format!("someone else changed `{}` in the meantime; nothing was written", subject.name);
                 // A tag that was set meanwhile stays: it may be the other's, whose rotation it names.
