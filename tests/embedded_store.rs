@@ -208,7 +208,7 @@ async fn what_is_edited_by_hand_is_warned_about_recorded_and_encrypted() {
     let opened = store.open(&at, &Version::Latest).await.unwrap();
     assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("pa$$word"), None));
     let warning = &opened.warnings[0];
-    assert_eq!((warning.path.as_deref(), warning.range.as_ref().unwrap().begin.line), (Some("values.s"), 3));
+    assert_eq!((warning.path.as_deref(), warning.range.as_ref().unwrap().begin.line()), (Some("values.s"), 3));
 
     edit(&store, &at, &[Edit::Set { path: "num".parse().unwrap(), value: NewValue::Yaml("1".into()) }]).await.unwrap();
     let text = world.text("o/p/e.yaml");

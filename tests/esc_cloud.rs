@@ -121,7 +121,7 @@ async fn a_check_answers_diagnostics_and_stores_nothing() {
     assert!(cloud.check(&production(), TEXT).await.unwrap().is_empty());
     let found = cloud.check(&production(), "values: {a: [1,\nb: 2\n").await.unwrap();
     assert_eq!(found.len(), 1);
-    assert!(found[0].range.as_ref().unwrap().begin.line >= 2);
+    assert!(found[0].range.as_ref().unwrap().begin.line() >= 2);
     assert_eq!(running.state()["esc"]["environments"]["payready/sophia-esc/production"]["revision"], 2);
 }
 

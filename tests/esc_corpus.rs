@@ -186,7 +186,7 @@ fn lines(diagnostics: &[Diagnostic]) -> Vec<String> {
         .iter()
         .map(|found| {
             let place =
-                found.range.as_ref().map(|range| (range.environment.clone(), range.begin.line, range.begin.column));
+                found.range.as_ref().map(|range| (range.environment.clone(), range.begin.line(), range.begin.column()));
             let at = place.as_ref().map_or("-".into(), |(file, line, column)| format!("{file}:{line}:{column}"));
             let severity = if found.severity == Severity::Error { "error" } else { "warning" };
             let path = found.path.as_deref().unwrap_or_default();
@@ -214,7 +214,7 @@ impl Marks {
         }
         let bases = std::iter::successors(value.base.as_deref(), |base| base.base.as_deref()).count();
         let at = &value.defined;
-        self.defined.push(format!("{path} @ {}:{}:{} +{bases}", at.environment, at.begin.line, at.begin.column));
+        self.defined.push(format!("{path} @ {}:{}:{} +{bases}", at.environment, at.begin.line(), at.begin.column()));
         match &value.content {
             Content::List(items) => {
                 for (index, item) in items.iter().enumerate() {

@@ -11,11 +11,40 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 pub const DEEPEST: usize = 128;
 
 /// A position: line and column from 1 (column in characters), byte offset from 0.
+///
+/// Every node of a tree carries several, so they are held small: a text of more than 4 GiB, which nothing here reads, would
+/// have its end everywhere behind that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mark {
-    pub line: usize,
-    pub column: usize,
-    pub byte: usize,
+    line: u32,
+    column: u32,
+    byte: u32,
+}
+
+impl Mark {
+    #[must_use]
+    pub fn new(line: usize, column: usize, byte: usize) -> Self {
+        let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { line: small(line), column: small(column), byte: small(byte) }
+    }
+
+    /// From 1.
+    #[must_use]
+    pub fn line(self) -> usize {
+        self.line as usize
+    }
+
+    /// In characters, from 1.
+    #[must_use]
+    pub fn column(self) -> usize {
+        self.column as usize
+    }
+
+    /// From 0.
+    #[must_use]
+    pub fn byte(self) -> usize {
+        self.byte as usize
+    }
 }
 
 /// From the first character of a node to just behind its last.
@@ -163,7 +192,7 @@ impl<'t> Builder<'t> {
     }
 
     fn mark(&mut self, marker: &Marker) -> Mark {
-        Mark { line: marker.line(), column: marker.col() + 1, byte: self.bytes.byte(marker.index()) }
+        Mark::new(marker.line(), marker.col() + 1, self.bytes.byte(marker.index()))
     }
 
     fn span(&mut self, span: &saphyr_parser::Span) -> Span {
@@ -248,16 +277,16 @@ impl<'t> Builder<'t> {
     /// its dash then stands before that, on the same line.
     fn dash(&self, start: Mark) -> Mark {
         let text = self.bytes.text;
-        let rest = text.get(start.byte..).unwrap_or_default();
+        let rest = text.get(start.byte()..).unwrap_or_default();
         if rest.starts_with('[') || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n']))
         {
             return start;
         }
-        let before = text.get(..start.byte).unwrap_or_default().trim_end_matches([' ', '\t']);
+        let before = text.get(..start.byte()).unwrap_or_default().trim_end_matches([' ', '\t']);
         match before.strip_suffix('-') {
             Some(before) => {
-                let ahead = start.byte - before.len();
-                Mark { line: start.line, column: start.column.saturating_sub(ahead).max(1), byte: before.len() }
+                let ahead = start.byte() - before.len();
+                Mark::new(start.line(), start.column().saturating_sub(ahead).max(1), before.len())
             }
             None => start,
         }
@@ -265,7 +294,7 @@ impl<'t> Builder<'t> {
 
     /// Where a block scalar begins: at its `|` or `>`. The parser reports the first line of the content.
     fn block_header(&self, start: Mark) -> Mark {
-        let before = self.bytes.text.get(..start.byte).unwrap_or_default().trim_end();
+        let before = self.bytes.text.get(..start.byte()).unwrap_or_default().trim_end();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.get(line_start..).unwrap_or_default();
         let header = line.char_indices().position(|(at, letter)| {
@@ -278,21 +307,21 @@ impl<'t> Builder<'t> {
         });
         let Some(column) = header else { return start };
         let byte = line_start + line.char_indices().nth(column).map_or(0, |(at, _)| at);
-        let below = self.bytes.text.get(byte..start.byte).map_or(0, |text| text.matches('\n').count());
-        Mark { line: start.line.saturating_sub(below), column: column + 1, byte }
+        let below = self.bytes.text.get(byte..start.byte()).map_or(0, |text| text.matches('\n').count());
+        Mark::new(start.line().saturating_sub(below), column + 1, byte)
     }
 
     /// Where an empty value stands: right behind the `:` or `-` that announces it.
     fn behind_indicator(&self, at: Mark) -> Mark {
-        let (before, rest) = self.bytes.text.split_at_checked(at.byte).unwrap_or_default();
+        let (before, rest) = self.bytes.text.split_at_checked(at.byte()).unwrap_or_default();
         if rest.starts_with(':') {
-            return Mark { line: at.line, column: at.column + 1, byte: at.byte + 1 };
+            return Mark::new(at.line(), at.column() + 1, at.byte() + 1);
         }
         let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
-        if before.ends_with('\n') || at.column <= blanks {
+        if before.ends_with('\n') || at.column() <= blanks {
             return at;
         }
-        Mark { line: at.line, column: at.column - blanks, byte: at.byte - blanks }
+        Mark::new(at.line(), at.column() - blanks, at.byte() - blanks)
     }
 
     fn inner(&mut self, start: Mark) -> Result<(Event<'t>, saphyr_parser::Span), YamlError> {
@@ -308,30 +337,30 @@ mod tests {
     fn keeps_positions_in_characters_and_bytes() {
         let node = parse("# é\nname: 'wört'\nlist:\n  - a\n").unwrap().unwrap();
         let name = node.get("name").unwrap();
-        assert_eq!(name.span.start, Mark { line: 2, column: 7, byte: 11 });
+        assert_eq!(name.span.start, Mark::new(2, 7, 11));
         assert_eq!(name.content, Content::Scalar { text: "wört".into(), style: Style::SingleQuoted });
         let Content::Sequence(items) = &node.get("list").unwrap().content else { panic!("a list") };
-        assert_eq!((items[0].span.start.line, items[0].span.start.column), (4, 5));
+        assert_eq!((items[0].span.start.line(), items[0].span.start.column()), (4, 5));
     }
 
     #[test]
     fn block_scalars_begin_at_their_header_and_empty_values_behind_the_indicator() {
         let start = |text: &str| parse(text).unwrap().unwrap().get("k").unwrap().span.start;
-        assert_eq!(start("a: 1\nk: |\n  x\n"), Mark { line: 2, column: 4, byte: 8 });
-        assert_eq!(start("k: >-2 # a | b\n\n   x\n"), Mark { line: 1, column: 4, byte: 3 });
-        assert_eq!(start("k:\nb: 1\n"), Mark { line: 1, column: 3, byte: 2 });
+        assert_eq!(start("a: 1\nk: |\n  x\n"), Mark::new(2, 4, 8));
+        assert_eq!(start("k: >-2 # a | b\n\n   x\n"), Mark::new(1, 4, 3));
+        assert_eq!(start("k:\nb: 1\n"), Mark::new(1, 3, 2));
         let list = parse("- \n- a\n").unwrap().unwrap();
         let Content::Sequence(items) = list.content else { panic!("a list") };
-        assert_eq!(items[0].span.start, Mark { line: 1, column: 2, byte: 1 });
+        assert_eq!(items[0].span.start, Mark::new(1, 2, 1));
     }
 
     #[test]
     fn a_sequence_begins_at_its_first_dash() {
         for text in ["k:\n- a\n- b\n", "k:\n-   x: 1\n", "k:\n- -1\n"] {
             let start = parse(text).unwrap().unwrap().get("k").unwrap().span.start;
-            assert_eq!(start, Mark { line: 2, column: 1, byte: 3 }, "{text}");
+            assert_eq!(start, Mark::new(2, 1, 3), "{text}");
         }
-        assert_eq!(parse("k: [a]\n").unwrap().unwrap().get("k").unwrap().span.start.column, 4);
+        assert_eq!(parse("k: [a]\n").unwrap().unwrap().get("k").unwrap().span.start.column(), 4);
     }
 
     #[test]
@@ -345,7 +374,7 @@ mod tests {
         assert_eq!(parse("a: &x 1\nb: *x\n").unwrap_err().message, "alias nodes are not supported");
         let passed = parse_without_aliases("a: &x 1\nb: *x\nc: 2\n").unwrap().unwrap();
         assert_eq!(["a", "b", "c"].map(|key| passed.get(key).and_then(Node::scalar)), [Some("1"), Some(""), Some("2")]);
-        assert_eq!(parse("a: [1,\nb: 2\n").unwrap_err().mark.line, 2);
+        assert_eq!(parse("a: [1,\nb: 2\n").unwrap_err().mark.line(), 2);
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(parse(&deep(DEEPEST + 2)).unwrap_err().message.contains("levels deep"));
         assert!(parse(&deep(100_000)).is_err());

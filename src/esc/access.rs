@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::evaluator::Evaluator;
 use super::expression::Builtin;
-use super::graph::{Content, Exhausted, ExprId, Kind, Spot, State, Step, ValueId};
+use super::graph::{Content, Exhausted, ExprId, Kind, State, Step, ValueId};
 use super::interpolation::Accessor;
 use super::schema::{self, SchemaId};
 use super::spell::did_you_mean;
@@ -69,7 +69,7 @@ impl Evaluator<'_> {
                     return self.follow(at, value, remaining);
                 }
             };
-            step.resolved.set(Some(self.graph.spot(receiver)));
+            step.resolved.set(Some(receiver));
             remaining = rest;
         }
         self.evaluate(receiver, schema::ANY)
@@ -77,7 +77,7 @@ impl Evaluator<'_> {
 
     fn special(&mut self, at: ExprId, first: &Step, rest: &[Step], value: Option<ValueId>) -> Given<ValueId> {
         let Some(value) = value else { return Ok(self.invalid(at, rest)) };
-        first.resolved.set(Some(self.spot_of(value)));
+        first.resolved.set(Some(self.graph[value].def));
         self.follow(at, value, rest)
     }
 
@@ -133,7 +133,7 @@ impl Evaluator<'_> {
                     return Ok(self.invalid(at, remaining));
                 }
             };
-            step.resolved.set(Some(self.spot_of(receiver)));
+            step.resolved.set(Some(self.graph[receiver].def));
             remaining = rest;
         }
         Ok(receiver)
@@ -162,16 +162,15 @@ impl Evaluator<'_> {
                 };
                 schema = member;
             }
-            step.resolved.set(Some(self.graph.spot(at)));
+            step.resolved.set(Some(at));
         }
         self.nowhere(at, schema)
     }
 
     /// Marks `steps` as leading nowhere.
     fn invalid(&mut self, at: ExprId, steps: &[Step]) -> ValueId {
-        let spot = self.graph.spot(at);
         for step in steps {
-            step.resolved.set(Some(spot));
+            step.resolved.set(Some(at));
         }
         self.nowhere(at, schema::ANY)
     }
@@ -181,10 +180,6 @@ impl Evaluator<'_> {
         let value = self.graph.unknown(def, schema);
         self.graph[def].state = State::Done(value);
         value
-    }
-
-    fn spot_of(&self, value: ValueId) -> Spot {
-        self.graph.spot(self.graph[value].def)
     }
 
     fn unknown_property<'k>(&mut self, at: ExprId, step: &Step, key: &str, known: impl Iterator<Item = &'k Rc<str>>) {

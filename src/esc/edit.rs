@@ -37,7 +37,7 @@ pub enum Edit {
 /// Why a text was not edited. No message holds a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    #[error("the environment is not YAML that can be read: {message} (line {}, column {})", mark.line, mark.column)]
+    #[error("the environment is not YAML that can be read: {message} (line {}, column {})", mark.line(), mark.column())]
     NotYaml { message: String, mark: Mark },
     #[error("the new value of `{path}` is not YAML: {message}")]
     NewValue { path: Path, message: String },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::diagnostic::Diagnostic;
 use super::document::{self, Document};
 use super::eval::{ANONYMOUS, Decrypter, Loader, MOST_DOCUMENTS, Mode, Rotation};
-use super::expression::{Expr, ExprKind, Findings, Site, Trail, duplicate, range};
+use super::expression::{Expr, ExprKind, Findings, Site, duplicate, range};
 use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Graph, Kind, Node, State, Step, Val, ValueId};
 use super::provider::Providers;
 use super::schema::{self, SchemaId};
@@ -135,14 +135,14 @@ impl<'a> Evaluator<'a> {
                 duplicate(&key)
             } else {
                 let under = self.graph.property(base, &key);
-                let declared = self.declare(id, Trail::default().key(key.as_str()), expr, under);
+                let declared = self.declare(id, 1, expr, under);
                 properties.insert(Rc::from(key), declared);
                 continue;
             };
             self.at_site(id, &site, Severity::Error, problem, None);
         }
         let kind = Kind::Object { properties, keys: Vec::new() };
-        let root = self.node(id, Site::default(), Trail::default(), kind, base);
+        let root = self.node(id, Site::default(), 0, kind, base);
         self.scope_mut(id, |scope| scope.root = Some(root));
         let value = self.evaluate(root, schema::ANY)?;
         self.imported.insert(name.to_owned(), Imported::Done(value));
@@ -157,7 +157,7 @@ impl<'a> Evaluator<'a> {
 
     /// What the host knows, and which environment this is.
     fn context(&mut self, id: DocumentId) -> ValueId {
-        let def = self.node(id, Site::default(), Trail::default(), Kind::Missing, None);
+        let def = self.node(id, Site::default(), 0, Kind::Missing, None);
         let mut entries = BTreeMap::new();
         for (key, value) in self.host {
             entries.insert(Rc::from(key.as_str()), self.import_value(value, def, false));
@@ -175,7 +175,7 @@ impl<'a> Evaluator<'a> {
     fn imports(&mut self, id: DocumentId, document: &Document) -> Given<ValueId> {
         let mut mine: BTreeMap<Rc<str>, ValueId> = BTreeMap::new();
         for import in &document.imports {
-            let at = self.node(id, import.site.clone(), Trail::default(), Kind::Missing, None);
+            let at = self.node(id, import.site.clone(), 0, Kind::Missing, None);
             let Some(value) = self.import(at, &import.name)? else { continue };
             mine.insert(Rc::from(import.name.as_str()), value);
             if import.merge {
@@ -186,7 +186,7 @@ impl<'a> Evaluator<'a> {
                 self.scope_mut(id, |scope| scope.base = Some(value));
             }
         }
-        let def = self.node(id, Site::default(), Trail::default(), Kind::Missing, None);
+        let def = self.node(id, Site::default(), 0, Kind::Missing, None);
         Ok(self.graph.known(def, Content::Object(Rc::new(mine))))
     }
 
@@ -227,20 +227,13 @@ impl<'a> Evaluator<'a> {
         evaluated.map(|(_, value)| Some(value))
     }
 
-    pub fn node(
-        &mut self,
-        document: DocumentId,
-        site: Site,
-        label: Trail,
-        kind: Kind,
-        base: Option<ValueId>,
-    ) -> ExprId {
+    pub fn node(&mut self, document: DocumentId, site: Site, label: u16, kind: Kind, base: Option<ValueId>) -> ExprId {
         let (kind, secret, state) = (Rc::new(kind), false, State::Declared);
         self.graph.add_node(Node { document, site, label, kind, base, secret, state })
     }
 
     /// Brings an expression into the graph, over the base that stands at its place.
-    fn declare(&mut self, document: DocumentId, label: Trail, expr: Expr, base: Option<ValueId>) -> ExprId {
+    fn declare(&mut self, document: DocumentId, label: u16, expr: Expr, base: Option<ValueId>) -> ExprId {
         let kind = match expr.kind {
             ExprKind::Missing => Kind::Missing,
             ExprKind::Null => Kind::Null,
@@ -252,10 +245,7 @@ impl<'a> Evaluator<'a> {
             }
             ExprKind::Symbol(access) => Kind::Symbol(steps(access)),
             ExprKind::List(items) => {
-                let declared = items.into_iter().enumerate();
-                Kind::List(
-                    declared.map(|(index, item)| self.declare(document, label.index(index), item, None)).collect(),
-                )
+                Kind::List(items.into_iter().map(|item| self.declare(document, label + 1, item, None)).collect())
             }
             ExprKind::Object(entries) => {
                 let mut properties: BTreeMap<Rc<str>, ExprId> = BTreeMap::new();
@@ -272,14 +262,14 @@ impl<'a> Evaluator<'a> {
                         }
                         Entry::Vacant(vacant) => {
                             let under = self.graph.property(base, &key);
-                            vacant.insert(self.declare(document, label.key(key), entry.value, under));
+                            vacant.insert(self.declare(document, label + 1, entry.value, under));
                         }
                     }
                 }
                 Kind::Object { properties, keys }
             }
             ExprKind::Call(call) => {
-                let builtin = call.builtin.map(|argument| self.declare(document, Trail::default(), argument, None));
+                let builtin = call.builtin.map(|argument| self.declare(document, 0, argument, None));
                 if let super::expression::Builtin::Secret(text) | super::expression::Builtin::Ciphertext(_, text) =
                     &builtin
                 {
@@ -296,7 +286,7 @@ impl<'a> Evaluator<'a> {
         match self.graph[id].state {
             State::Done(value) => return Ok(value),
             State::Evaluating => {
-                let label = self.graph[id].label.path();
+                let label = self.graph[id].site.trail.end(self.graph[id].label);
                 self.error(id, format!("cyclic reference to {label}"));
                 return Ok(self.graph.unknown(id, schema::ANY));
             }
@@ -364,11 +354,13 @@ impl<'a> Evaluator<'a> {
     }
 
     fn object(&mut self, id: ExprId, properties: &BTreeMap<Rc<str>, ExprId>, accept: SchemaId) -> Given<ValueId> {
-        let mut values = BTreeMap::new();
-        for (key, property) in properties {
-            let accept = self.graph.schemas.property(accept, key);
-            values.insert(key.clone(), self.evaluate(*property, accept)?);
-        }
+        let values = properties
+            .iter()
+            .map(|(key, property)| {
+                let accept = self.graph.schemas.property(accept, key);
+                Ok((key.clone(), self.evaluate(*property, accept)?))
+            })
+            .collect::<Given<BTreeMap<_, _>>>()?;
         Ok(self.graph.known(id, Content::Object(Rc::new(values))))
     }
 

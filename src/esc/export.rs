@@ -87,10 +87,12 @@ impl Evaluator<'_> {
                 value::Content::List(exported)
             }
             Content::Object(_) => {
-                let mut exported = BTreeMap::new();
-                for (key, member) in self.graph.members(id)?.iter() {
-                    exported.insert(key.as_ref().to_owned(), self.export_value(*member)?);
-                }
+                // Collected, not inserted: what comes in order one by one leaves every node of the tree half empty.
+                let members = self.graph.members(id)?;
+                let exported = members
+                    .iter()
+                    .map(|(key, member)| Ok((key.as_ref().to_owned(), self.export_value(*member)?)))
+                    .collect::<Given<_>>()?;
                 value::Content::Object(exported)
             }
             scalar => self.export_scalar(scalar)?,
@@ -257,7 +259,7 @@ impl Evaluator<'_> {
                 Accessor::Index(index) => out.insert("index".into(), json!(index)),
             };
             out.insert("range".into(), self.range(Spot { document, span: step.span }).to_json());
-            let value = step.resolved.get().map_or_else(Range::default, |spot| self.range(spot));
+            let value = step.resolved.get().map_or_else(Range::default, |at| self.range(self.graph.spot(at)));
             out.insert("value".into(), value.to_json());
             Json::Object(out)
         };

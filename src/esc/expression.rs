@@ -42,9 +42,15 @@ impl Trail {
     /// The path as diagnostics write it: `values.a["b c"][0]`.
     #[must_use]
     pub fn path(&self) -> String {
+        self.end(u16::MAX)
+    }
+
+    /// The path of the last `count` steps.
+    #[must_use]
+    pub fn end(&self, count: u16) -> String {
         let mut steps = Vec::new();
         let mut trail = self;
-        while let Some(link) = &trail.0 {
+        while let Some(link) = trail.0.as_ref().filter(|_| steps.len() < usize::from(count)) {
             steps.push(&link.step);
             trail = &link.parent;
         }
@@ -264,11 +270,11 @@ fn string(node: &Node, text: String, style: Style, trail: &Trail, findings: &mut
     }
     let (parts, mistakes) = interpolation::parse(&text);
     // Offsets within the value are offsets within the text only where nothing is quoted, folded or tagged.
-    let plain = style == Style::Plain && node.tag.is_none() && node.span.start.line == node.span.end.line;
-    let at = |offset: usize| Mark {
-        line: node.span.start.line,
-        column: node.span.start.column + text.get(..offset).unwrap_or(&text).chars().count(),
-        byte: node.span.start.byte + offset,
+    let plain = style == Style::Plain && node.tag.is_none() && node.span.start.line() == node.span.end.line();
+    let at = |offset: usize| {
+        let start = node.span.start;
+        let column = start.column() + text.get(..offset).unwrap_or(&text).chars().count();
+        Mark::new(start.line(), column, start.byte() + offset)
     };
     let span = |begin: usize, end: usize| plain.then(|| Span { start: at(begin), end: at(end) });
     for mistake in mistakes {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::expression::{Builtin, Site, Spelling, Trail};
+use super::expression::{Builtin, Site, Spelling};
 use super::interpolation::Accessor;
 use super::schema::{self, SchemaId, Schemas};
 use super::value::go_quote;
@@ -53,8 +53,8 @@ pub enum State {
 pub struct Node {
     pub document: DocumentId,
     pub site: Site,
-    /// The path that cycle errors name, relative to `values`.
-    pub label: Trail,
+    /// How many last steps of the trail cycle errors name: those below `values`, or below the function it is an argument of.
+    pub label: u16,
     pub kind: Rc<Kind>,
     /// The imported value that this expression overrides.
     pub base: Option<ValueId>,
@@ -87,12 +87,12 @@ pub enum Kind {
     },
 }
 
-/// One step of an access, and where what it resolved to is defined.
+/// One step of an access, and what defines that which it resolved to.
 #[derive(Debug)]
 pub struct Step {
     pub accessor: Accessor,
     pub span: Option<Span>,
-    pub resolved: Cell<Option<Spot>>,
+    pub resolved: Cell<Option<ExprId>>,
 }
 
 #[derive(Clone)]
@@ -197,7 +197,7 @@ impl Graph {
     /// A node that no text spells out, standing where `at` stands.
     pub fn synthetic(&mut self, at: ExprId, kind: Kind) -> ExprId {
         let (document, site) = (self[at].document, self[at].site.clone());
-        let (label, kind) = (Trail::default(), Rc::new(kind));
+        let (label, kind) = (0, Rc::new(kind));
         self.add_node(Node { document, site, label, kind, base: None, secret: false, state: State::Declared })
     }
 

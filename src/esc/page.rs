@@ -61,7 +61,7 @@ impl<'t> Page<'t> {
         let Content::Mapping(entries) = &root.content else { return None };
         entries.iter().find_map(|(_, value)| match &value.content {
             Content::Mapping(inner) if !self.is_flow(value) => {
-                Some(self.column(inner.first()?.0.span.start.byte)).filter(|step| (1..=8).contains(step))
+                Some(self.column(inner.first()?.0.span.start.byte())).filter(|step| (1..=8).contains(step))
             }
             _ => None,
         })
@@ -78,7 +78,7 @@ impl<'t> Page<'t> {
             Content::Scalar { .. } => {}
             Content::Mapping(entries) => {
                 for (key, value) in entries {
-                    let start = key.span.start.byte;
+                    let start = key.span.start.byte();
                     let key_end = self.key_end(key);
                     let colon = self.skip(key_end);
                     let has_colon = self.text.as_bytes().get(colon) == Some(&b':');
@@ -93,7 +93,7 @@ impl<'t> Page<'t> {
             }
             Content::Sequence(items) if flow => {
                 for value in items {
-                    let start = value.span.start.byte;
+                    let start = value.span.start.byte();
                     let place = Place { kind: Kind::Flow, after: start, column: 0, colon: true };
                     children.push(Child { start, place, value });
                 }
@@ -117,11 +117,11 @@ impl<'t> Page<'t> {
     /// Just behind the last character of a value; for a block scalar whose trailing line breaks count,
     /// the start of the line behind it.
     pub(super) fn end(&self, node: &Node, place: Place) -> usize {
-        let span_end = node.span.end.byte.min(self.text.len());
+        let span_end = node.span.end.byte().min(self.text.len());
         match &node.content {
             Content::Scalar { .. } if is_empty_scalar(node) => place.after,
             Content::Scalar { style: Style::Literal | Style::Folded, text } => {
-                let start = node.span.start.byte.min(span_end);
+                let start = node.span.start.byte().min(span_end);
                 let body = self.text.get(start..span_end).unwrap_or_default();
                 let kept = text.len() > text.trim_end().len() + 1;
                 if kept { self.line_start(span_end) } else { start + body.trim_end().len() }
@@ -147,8 +147,8 @@ impl<'t> Page<'t> {
     pub(super) fn is_flow(&self, node: &Node) -> bool {
         let first = match &node.content {
             Content::Scalar { .. } => return false,
-            Content::Sequence(items) => items.first().map(|item| item.span.start.byte),
-            Content::Mapping(entries) => entries.first().map(|(key, _)| key.span.start.byte),
+            Content::Sequence(items) => items.first().map(|item| item.span.start.byte()),
+            Content::Mapping(entries) => entries.first().map(|(key, _)| key.span.start.byte()),
         };
         let at = self.content_start(node);
         // The parser lets a block list start at its first item, which may be a flow collection.
@@ -161,13 +161,13 @@ impl<'t> Page<'t> {
             Content::Scalar { style: Style::SingleQuoted | Style::DoubleQuoted, .. } => {
                 self.quote_end(self.content_start(key))
             }
-            _ => key.span.end.byte,
+            _ => key.span.end.byte(),
         }
     }
 
     /// The start of a node behind its tag and anchor.
     fn content_start(&self, node: &Node) -> usize {
-        let mut at = node.span.start.byte;
+        let mut at = node.span.start.byte();
         while self.text.as_bytes().get(at).is_some_and(|byte| matches!(byte, b'&' | b'!')) {
             let rest = self.text.get(at..).unwrap_or_default();
             at += rest.find(char::is_whitespace).unwrap_or(rest.len());

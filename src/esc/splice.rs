@@ -129,14 +129,14 @@ impl Page<'_> {
             return self.replace(child.place, child.value, value);
         }
         let old_end = self.end(old, place);
-        let old_end = match self.text.get(old.span.start.byte..old_end) {
+        let old_end = match self.text.get(old.span.start.byte()..old_end) {
             // The line break behind a block scalar stays.
-            Some(body) if self.line_start(old_end) == old_end => old.span.start.byte + body.trim_end().len(),
+            Some(body) if self.line_start(old_end) == old_end => old.span.start.byte() + body.trim_end().len(),
             _ => old_end,
         };
         if place.kind == Kind::Root {
             let lines = self.layout.block(new, 0);
-            return Ok(Splice { range: old.span.start.byte..old_end, text: lines.trim_end().to_owned() });
+            return Ok(Splice { range: old.span.start.byte()..old_end, text: lines.trim_end().to_owned() });
         }
         let absent = is_empty_scalar(old);
         let old_start = if absent { place.after } else { self.skip(place.after) };

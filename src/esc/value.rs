@@ -206,7 +206,7 @@ impl Range {
                 let number = json.get(name).and_then(|mark| mark.get(field)).and_then(Json::as_u64);
                 usize::try_from(number.unwrap_or(0)).unwrap_or(0)
             };
-            crate::base::yaml::Mark { line: part("line"), column: part("column"), byte: part("byte") }
+            crate::base::yaml::Mark::new(part("line"), part("column"), part("byte"))
         };
         let environment = json.get("environment").and_then(Json::as_str).unwrap_or_default().into();
         Self { environment, begin: mark("begin"), end: mark("end") }
@@ -215,7 +215,7 @@ impl Range {
     /// ESC's JSON of a range (esc-api.md §2.3).
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let mark = |mark: crate::base::yaml::Mark| serde_json::json!({"line": mark.line, "column": mark.column, "byte": mark.byte});
+        let mark = |mark: crate::base::yaml::Mark| serde_json::json!({"line": mark.line(), "column": mark.column(), "byte": mark.byte()});
         serde_json::json!({
             "environment": &*self.environment, "begin": mark(self.begin), "end": mark(self.end)
         })

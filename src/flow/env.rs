@@ -118,8 +118,8 @@ pub async fn get(
     let document = source.read(name, version, Secrets::Encrypted).await?;
     let shown = projection::project(value, Projection::Yaml, !show_secrets).unwrap_or_default();
     let range = &value.defined;
-    let defined = (range.begin.line > 0 && !at.steps.is_empty())
-        .then(|| format!("{}:{}:{}", range.environment, range.begin.line, range.begin.column));
+    let defined = (range.begin.line() > 0 && !at.steps.is_empty())
+        .then(|| format!("{}:{}:{}", range.environment, range.begin.line(), range.begin.column()));
     let definition = edit::fragment(&document.text, at);
     Ok(Explained { value: shown, defined, definition, secret: value.contains_secret() })
 }
@@ -306,7 +306,7 @@ fn named(command: &'static str, changed: Changed) -> Changed {
 fn problem(name: &EscName, file: Option<&str>, diagnostic: &Diagnostic) -> Problem {
     let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
     let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
-    let place = diagnostic.range.as_ref().filter(|range| range.begin.line > 0).map(|range| {
+    let place = diagnostic.range.as_ref().filter(|range| range.begin.line() > 0).map(|range| {
         let environment = range.environment.as_ref();
         let unnamed = matches!(environment, "" | "<yaml>");
         let own = unnamed || environment == format!("{}/{}", name.project, name.environment);
@@ -315,7 +315,7 @@ fn problem(name: &EscName, file: Option<&str>, diagnostic: &Diagnostic) -> Probl
             None if unnamed => name.to_string(),
             None => environment.to_owned(),
         };
-        Place { file, line: range.begin.line, column: range.begin.column }
+        Place { file, line: range.begin.line(), column: range.begin.column() }
     });
     Problem {
         code: "esc-diagnostic",

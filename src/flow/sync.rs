@@ -136,8 +136,8 @@ pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Sou
         match &diagnostic.range {
             Some(range) => problem.at(Place {
                 file: range.environment.to_string(),
-                line: range.begin.line,
-                column: range.begin.column,
+                line: range.begin.line(),
+                column: range.begin.column(),
             }),
             None => problem,
         }

@@ -52,7 +52,7 @@ impl Source for EnvFileSource {
             return Ok(Opened { values, revision: None, warnings });
         }
         let problems = errors.into_iter().map(|diagnostic| {
-            let line = diagnostic.range.map_or(1, |range| range.begin.line);
+            let line = diagnostic.range.map_or(1, |range| range.begin.line());
             Problem::error("env-file-group", diagnostic.summary).at(Place { file: self.file.clone(), line, column: 1 })
         });
         Err(Failure::usage("env-file-group", format!("`{}` holds names that no group is known to have", self.file))

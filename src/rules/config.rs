@@ -69,7 +69,7 @@ pub const YAML_CODES: [(&str, &str); 2] =
 /// # Errors
 /// Every problem of the file, in the order of the text, warnings included.
 pub fn load(file: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
-    let start = yaml::Mark { line: 1, column: 1, byte: 0 };
+    let start = yaml::Mark::new(1, 1, 0);
     let root = match yaml::parse(text) {
         Ok(Some(root)) => root,
         Ok(None) => {

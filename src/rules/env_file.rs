@@ -47,7 +47,7 @@ pub fn values(definition: &Definition, stack: &Stack, file: &str, entries: &[Ent
                 (Severity::Error, format!("no mapping says which of the groups {} takes it", groups.join(", ")))
             }
         };
-        let mark = Mark { line: entry.line, column: 1, byte: 0 };
+        let mark = Mark::new(entry.line, 1, 0);
         diagnostics.push(Diagnostic {
             severity: said.0,
             summary: format!("`{}`: {}", entry.name, said.1),
@@ -152,7 +152,7 @@ mod tests {
             let stack = definition.stack(Some("a")).unwrap();
             let (_, said) = values(&definition, stack, ".env", &[entry("OTHER", "s3cr3t", 7)]);
             assert_eq!((said.len(), said[0].severity), (1, severity));
-            assert_eq!(said[0].range.as_ref().unwrap().begin.line, 7);
+            assert_eq!(said[0].range.as_ref().unwrap().begin.line(), 7);
             assert!(!format!("{said:?}").contains("s3cr3t"));
         }
     }

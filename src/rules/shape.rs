@@ -25,7 +25,7 @@ pub fn check(schema: &Json, node: &Node, file: &str) -> (Json, Vec<Problem>) {
 /// A place in `file`.
 #[must_use]
 pub fn place(file: &str, mark: Mark) -> Place {
-    Place { file: file.to_owned(), line: mark.line, column: mark.column }
+    Place { file: file.to_owned(), line: mark.line(), column: mark.column() }
 }
 
 /// What a scalar is by the core rules of YAML 1.2.

@@ -172,12 +172,12 @@ impl Told<'_> {
     /// The environment's definition has errors; each is listed with its place.
     pub fn faulty(&self, diagnostics: &[Diagnostic]) -> Failure {
         let place = |diagnostic: &Diagnostic| {
-            let range = diagnostic.range.as_ref().filter(|range| range.begin.line > 0)?;
+            let range = diagnostic.range.as_ref().filter(|range| range.begin.line() > 0)?;
             let file = match (range.environment.as_ref(), self.environment) {
                 ("" | "<yaml>", Some(name)) => name.to_string(),
                 (file, _) => file.to_owned(),
             };
-            Some(Place { file, line: range.begin.line, column: range.begin.column })
+            Some(Place { file, line: range.begin.line(), column: range.begin.column() })
         };
         let problems = diagnostics.iter().map(|diagnostic| {
             let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));

@@ -161,10 +161,10 @@ impl EscLocal {
     fn problem(&self, name: &EscName, diagnostic: &Diagnostic) -> Problem {
         let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
         let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
-        let place = diagnostic.range.as_ref().filter(|range| range.begin.line > 0).map(|range| {
+        let place = diagnostic.range.as_ref().filter(|range| range.begin.line() > 0).map(|range| {
             let environment = import_of(&name.organization, &range.environment).map(|(name, _)| name);
             let file = self.shelf(&environment.unwrap_or_else(|| name.clone())).definition();
-            Place { file: file.display().to_string(), line: range.begin.line, column: range.begin.column }
+            Place { file: file.display().to_string(), line: range.begin.line(), column: range.begin.column() }
         });
         Problem {
             code: "esc-diagnostic",
@@ -198,8 +198,8 @@ impl EscLocal {
             EditError::NotYaml { message, mark } => {
                 failure.problems([Problem::error("esc-diagnostic", message.clone()).at(Place {
                     file,
-                    line: mark.line,
-                    column: mark.column,
+                    line: mark.line(),
+                    column: mark.column(),
                 })])
             }
             other => failure.cause(other),
@@ -224,7 +224,8 @@ impl EscLocal {
                 Ok(keyring) => match keyring.decrypt(envelope) {
                     Ok(plain) => Ok(Some(Stored::Plain(plain))),
                     Err(error) => {
-                        let place = Place { file: file.clone(), line: secret.mark.line, column: secret.mark.column };
+                        let place =
+                            Place { file: file.clone(), line: secret.mark.line(), column: secret.mark.column() };
                         Err(Problem::error("store-secret", format!("`{}`: {error}", secret.path)).at(place))
                     }
                 },

@@ -20,7 +20,8 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 /// A sentence, when it is not YAML.
 pub fn read(text: &Text<'_>) -> Result<Reading, String> {
     let mut reading = Reading::default();
-    let root = yaml::parse_without_aliases(text.text).map_err(|error| format!("line {}: {error}", error.mark.line))?;
+    let root =
+        yaml::parse_without_aliases(text.text).map_err(|error| format!("line {}: {error}", error.mark.line()))?;
     let Some(root) = root else { return Ok(reading) };
     interpolations(text, &root, &mut reading);
     for service in values(root.get("services")) {
@@ -35,7 +36,7 @@ pub fn read(text: &Text<'_>) -> Result<Reading, String> {
         }
         for file in env_files(service.get("env_file")) {
             if let Some(path) = file.scalar() {
-                reading.env_files.push((path.to_owned(), text.place(file.span.start.byte)));
+                reading.env_files.push((path.to_owned(), text.place(file.span.start.byte())));
             }
         }
     }
@@ -44,7 +45,7 @@ pub fn read(text: &Text<'_>) -> Result<Reading, String> {
             && let Some(name) = node.scalar()
         {
             let how = How::Compose { default: false };
-            reading.uses.push(text.used(name, node.span.start.byte, FileKind::Compose, how));
+            reading.uses.push(text.used(name, node.span.start.byte(), FileKind::Compose, how));
         }
     }
     Ok(reading)
@@ -55,8 +56,8 @@ fn interpolations(text: &Text<'_>, node: &Node, reading: &mut Reading) {
         Content::Mapping(entries) => entries.iter().for_each(|(_, value)| interpolations(text, value, reading)),
         Content::Sequence(items) => items.iter().for_each(|item| interpolations(text, item, reading)),
         Content::Scalar { .. } => {
-            let start = node.span.start.byte;
-            let raw = text.text.get(start..node.span.end.byte).unwrap_or_default();
+            let start = node.span.start.byte();
+            let raw = text.text.get(start..node.span.end.byte()).unwrap_or_default();
             for found in VARIABLE.captures_iter(raw) {
                 let Some(name) = found.name("braced").or_else(|| found.name("bare")) else { continue };
                 let default = found.name("then").is_some_and(|then| then.as_str().ends_with('-'));
@@ -82,7 +83,7 @@ fn settings(node: Option<&Node>) -> Vec<(usize, &str, Option<&str>)> {
             .iter()
             .filter_map(|(key, value)| {
                 let text = value.scalar().filter(|text| !text.is_empty() && *text != "null" && *text != "~");
-                Some((key.span.start.byte, key.scalar()?, text))
+                Some((key.span.start.byte(), key.scalar()?, text))
             })
             .collect(),
         Some(Content::Sequence(items)) => items
@@ -90,7 +91,7 @@ fn settings(node: Option<&Node>) -> Vec<(usize, &str, Option<&str>)> {
             .filter_map(|item| {
                 let text = item.scalar()?;
                 let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
-                Some((item.span.start.byte, name, value))
+                Some((item.span.start.byte(), name, value))
             })
             .collect(),
         _ => Vec::new(),

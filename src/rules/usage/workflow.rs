@@ -14,7 +14,8 @@ use crate::rules::naming;
 /// A sentence, when it is not YAML.
 pub fn read(text: &Text<'_>) -> Result<Reading, String> {
     let mut reading = Reading::default();
-    let root = yaml::parse_without_aliases(text.text).map_err(|error| format!("line {}: {error}", error.mark.line))?;
+    let root =
+        yaml::parse_without_aliases(text.text).map_err(|error| format!("line {}: {error}", error.mark.line()))?;
     let Some(root) = root else { return Ok(reading) };
     // A called workflow's own inputs: they are named by the caller, and are no secrets of the repository.
     let passed = root.get("on").and_then(|on| on.get("workflow_call")).and_then(|call| call.get("secrets"));
@@ -33,7 +34,7 @@ pub fn read(text: &Text<'_>) -> Result<Reading, String> {
             if let Some(secrets) = job.get("secrets").filter(|secrets| secrets.scalar() == Some("inherit")) {
                 let called = job.get("uses").and_then(Node::scalar).unwrap_or("the called workflow");
                 let message = format!("`{called}` gets every secret of this repository, whichever it needs");
-                let problem = Problem::warning("secrets-inherited", message).at(text.place(secrets.span.start.byte));
+                let problem = Problem::warning("secrets-inherited", message).at(text.place(secrets.span.start.byte()));
                 walk.reading.problems.push(problem.hint("name the secrets that it needs under `secrets:`"));
             }
         }
@@ -76,7 +77,7 @@ impl Walk<'_, '_> {
             }
             Content::Sequence(items) => items.iter().for_each(|item| self.visit(None, item, environment)),
             Content::Scalar { .. } => {
-                let (start, end) = (node.span.start.byte, node.span.end.byte);
+                let (start, end) = (node.span.start.byte(), node.span.end.byte());
                 let raw = self.text.text.get(start..end).unwrap_or_default();
                 let mut found = expressions(raw);
                 // A condition is an expression also without the braces.
