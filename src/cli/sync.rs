@@ -84,7 +84,7 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
     let (failed, not_tried) = (outcomes.failed(), outcomes.not_tried());
     let applied = outcomes.with_steps(plan).filter(|(_, _, outcome)| **outcome == StepOutcome::Applied).count();
     let denied = outcomes.steps.iter().flatten().any(|outcome| {
-        matches!(outcome, StepOutcome::Failed { code, .. } if matches!(*code, "github-forbidden" | "github-unauthorized" | "github-not-found"))
+        matches!(outcome, StepOutcome::Failed(failure) if matches!(failure.code, "github-forbidden" | "github-unauthorized" | "github-not-found"))
     });
     let (kind, code) = match (applied, denied) {
         (0, true) => (FailureKind::Auth, "sync-denied"),

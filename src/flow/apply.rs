@@ -83,7 +83,7 @@ fn failed(error: &GitHubError, failure: impl FnOnce() -> Failure) -> StepOutcome
         return StepOutcome::NotTried;
     }
     let failure = failure();
-    StepOutcome::Failed { code: failure.code, message: failure.to_string() }
+    StepOutcome::failed(failure.code, failure.to_string())
 }
 
 /// One scope's part of a run.
@@ -151,7 +151,7 @@ impl Work<'_> {
         let (first, last) = if deletes_first { (deletes, puts) } else { (puts, deletes) };
         // What replaces a name must be there before the name goes.
         let failed =
-            |done: &ScopeDone| done.outcomes.iter().any(|(_, outcome)| matches!(outcome, StepOutcome::Failed { .. }));
+            |done: &ScopeDone| done.outcomes.iter().any(|(_, outcome)| matches!(outcome, StepOutcome::Failed(_)));
         if !(deletes_first && failed(&done)) {
             self.write_all(first, &keys, &mut book, &mut done).await;
         }
@@ -301,7 +301,7 @@ impl Work<'_> {
             return client.delete_entry(target, step.kind, &step.name).await.map(|()| None);
         }
         let value = self.prepared.values.desired.value(step.kind, &step.name, &step.group);
-        let (Some(value), exposure) = (value, step.exposure.as_ref()) else {
+        let (Some(value), exposure) = (value, step.exposure.as_deref()) else {
             let problem = github_error::Problem::Malformed { what: "the value is gone".into() };
             return Err(GitHubError::new(&http::Method::PUT, &step.name, problem));
         };
@@ -352,7 +352,7 @@ impl Work<'_> {
                 if let Some(hint) = failure.hints.first() {
                     message = format!("{message}; {hint}");
                 }
-                StepOutcome::Failed { code: failure.code, message }
+                StepOutcome::failed(failure.code, message)
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::rules::plan::{Plan, Step, Target};
 /// The line of one step that writes.
 fn line(target: &Target, step: &Step, outcome: &StepOutcome) -> Entry {
     let error = match outcome {
-        StepOutcome::Failed { code, .. } => Some((*code).to_owned()),
+        StepOutcome::Failed(failure) => Some(failure.code.to_owned()),
         _ => None,
     };
     Entry {

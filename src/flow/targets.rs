@@ -1,6 +1,7 @@
 //! From the definition's targets and the command line to the GitHub stores of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::base::error::{Failure, Outcome, Place};
 use crate::base::target::{App, RepositoryName, Scope};
@@ -53,7 +54,7 @@ pub struct Delivery {
     pub target: Target,
     /// None: all groups of the stack.
     pub groups: Option<BTreeSet<String>>,
-    pub exposure: Option<Exposure>,
+    pub exposure: Option<Arc<Exposure>>,
     pub place: Option<Place>,
     /// Who would be able to read the secrets, for the access policies.
     pub reader: Destination,
@@ -159,7 +160,7 @@ fn reader(scope: &Scope, destination: &Destination) -> Destination {
     }
 }
 
-type Found = (Scope, Option<Exposure>);
+type Found = (Scope, Option<Arc<Exposure>>);
 
 async fn scopes(
     destination: &Destination,
@@ -210,7 +211,11 @@ async fn scopes(
 }
 
 /// The exposure with the ids that GitHub wants.
-async fn exposure(visibility: Visibility, selected: &[RepositoryName], github: &GitHubAccess) -> Outcome<Exposure> {
+async fn exposure(
+    visibility: Visibility,
+    selected: &[RepositoryName],
+    github: &GitHubAccess,
+) -> Outcome<Arc<Exposure>> {
     let mut repositories = BTreeSet::new();
     if visibility == Visibility::Selected {
         for name in selected {
@@ -221,7 +226,7 @@ async fn exposure(visibility: Visibility, selected: &[RepositoryName], github: &
             repositories.insert(repository.id);
         }
     }
-    Ok(Exposure { visibility, repositories })
+    Ok(Arc::new(Exposure { visibility, repositories }))
 }
 
 async fn named_by_the_command_line(asked: &Asked, github: &GitHubAccess) -> Outcome<Vec<Delivery>> {

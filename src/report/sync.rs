@@ -129,7 +129,7 @@ fn json_target<'a>(plan: &'a TargetPlan, outcomes: Option<&'a Vec<StepOutcome>>)
     let steps = plan.steps.iter().enumerate().map(|(index, step)| {
         let outcome = outcomes.and_then(|outcomes| outcomes.get(index));
         let error = match outcome {
-            Some(StepOutcome::Failed { message, .. }) => Some(message.as_str()),
+            Some(StepOutcome::Failed(failure)) => Some(failure.message.as_str()),
             _ => None,
         };
         JsonStep {
@@ -286,7 +286,7 @@ fn explain(step: &Step, outcome: Option<&StepOutcome>) -> String {
         text = format!("{text}: {detail}");
     }
     match outcome {
-        Some(StepOutcome::Failed { message, .. }) => format!("{text} — failed: {message}"),
+        Some(StepOutcome::Failed(failure)) => format!("{text} — failed: {}", failure.message),
         Some(StepOutcome::NotTried) => format!("{text} — not tried"),
         _ => text,
     }

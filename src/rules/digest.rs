@@ -49,8 +49,8 @@ fn step_facts(step: &Step) -> [String; 6] {
         step.kind.word().to_owned(),
         step.action.word().to_owned(),
         step.reason.word().to_owned(),
-        step.observed.clone().unwrap_or_default(),
-        step.exposure.as_ref().map(super::plan::Exposure::token).unwrap_or_default(),
+        step.observed.as_deref().unwrap_or_default().to_owned(),
+        step.exposure.as_deref().map(super::plan::Exposure::token).unwrap_or_default(),
     ]
 }
 
@@ -118,6 +118,6 @@ pub fn stored_step(target: &str, step: &Step) -> StoredStep {
         kind: step.kind.word().to_owned(),
         action: step.action.word().to_owned(),
         reason: step.reason.word().to_owned(),
-        observed: step.observed.clone(),
+        observed: step.observed.as_deref().map(str::to_owned),
     }
 }

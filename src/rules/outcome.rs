@@ -11,19 +11,32 @@ pub enum StepOutcome {
     Kept,
     /// GitHub accepted it.
     Applied,
-    /// GitHub refused it, or did not answer. The text is value-free.
-    Failed { code: &'static str, message: String },
+    /// GitHub refused it, or did not answer.
+    Failed(Box<StepFailure>),
     /// The run ended before, or something that it needs failed.
     NotTried,
 }
 
+/// Why a step failed. **Held apart from the outcome**, of which a run keeps one for each step of a thousand repositories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFailure {
+    pub code: &'static str,
+    /// Value-free.
+    pub message: String,
+}
+
 impl StepOutcome {
+    #[must_use]
+    pub fn failed(code: &'static str, message: String) -> Self {
+        Self::Failed(Box::new(StepFailure { code, message }))
+    }
+
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Kept => "kept",
             Self::Applied => "applied",
-            Self::Failed { .. } => "failed",
+            Self::Failed(_) => "failed",
             Self::NotTried => "not-tried",
         }
     }
@@ -56,7 +69,7 @@ impl Outcomes {
     /// Steps that failed.
     #[must_use]
     pub fn failed(&self) -> usize {
-        self.steps.iter().flatten().filter(|outcome| matches!(outcome, StepOutcome::Failed { .. })).count()
+        self.steps.iter().flatten().filter(|outcome| matches!(outcome, StepOutcome::Failed(_))).count()
     }
 
     /// Steps that were not tried.

@@ -214,12 +214,12 @@ pub struct Step {
     pub action: Action,
     pub reason: Reason,
     /// One more sentence where the reason alone does not say enough.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     pub place: Option<Arc<Place>>,
     /// GitHub's `updated_at` when the plan was made.
-    pub observed: Option<String>,
+    pub observed: Option<Box<str>>,
     /// The exposure to send with a create or update of an organization entry.
-    pub exposure: Option<Exposure>,
+    pub exposure: Option<Arc<Exposure>>,
     /// The ledger should remember that the name is gone (`--prune-after`).
     pub mark_gone: bool,
 }

@@ -4,6 +4,7 @@
 //! was complete and what it lists is still what this tool wrote.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::ledger::{EntryKey, Ledger};
 use super::plan::{
@@ -44,7 +45,7 @@ pub struct TargetFacts<'a> {
     /// None when there is no ledger, or no key to compare by.
     pub ledger: Option<&'a Ledger>,
     /// Organization targets only.
-    pub exposure: Option<&'a Exposure>,
+    pub exposure: Option<&'a Arc<Exposure>>,
 }
 
 /// Decides every step of one target.
@@ -67,14 +68,14 @@ fn wanted_step(facts: &TargetFacts<'_>, settings: &Settings, wanted: &Wanted) ->
         reason: Reason::Unchanged,
         detail: None,
         place: wanted.place.clone(),
-        observed: listed.map(|listed| listed.updated_at.clone()),
+        observed: listed.map(|listed| listed.updated_at.as_str().into()),
         exposure: facts.exposure.cloned(),
         mark_gone: false,
     };
     let refuse = |step: &mut Step, refusal: &Refusal| {
         step.action = Action::Refuse;
         step.reason = refusal.reason;
-        step.detail = Some(refusal.message.clone());
+        step.detail = Some(refusal.message.as_str().into());
     };
     match &wanted.facts {
         Err(refusal) => refuse(&mut step, refusal),
@@ -138,18 +139,19 @@ fn expose(step: &mut Step, asked: &Exposure, listed: &Listed, allow_widening: bo
         if !allow_widening {
             step.action = Action::Refuse;
             step.reason = Reason::Visibility;
-            step.detail = Some(if added > 0 {
+            let detail = if added > 0 {
                 let more = counted(added, "more repository", "more repositories");
                 format!("{more} would see it; --allow-widening permits that")
             } else {
                 let (asked, now) = (asked.visibility.word(), now.word());
                 format!("visibility would widen from `{now}` to `{asked}`; --allow-widening permits that")
-            });
+            };
+            step.detail = Some(detail.into());
             return;
         }
     } else if asked.visibility == now {
         if now == Visibility::Selected {
-            step.exposure = Some(Exposure { visibility: now, repositories: have });
+            step.exposure = Some(Arc::new(Exposure { visibility: now, repositories: have }));
         }
         return;
     }
@@ -161,7 +163,7 @@ fn expose(step: &mut Step, asked: &Exposure, listed: &Listed, allow_widening: bo
         Visibility::Selected => asked.repositories.union(&have).copied().collect(),
         _ => BTreeSet::new(),
     };
-    step.exposure = Some(Exposure { visibility: asked.visibility, repositories });
+    step.exposure = Some(Arc::new(Exposure { visibility: asked.visibility, repositories }));
 }
 
 /// Names whose selected repositories must be looked at before [`decide`] can be trusted with them.
@@ -244,9 +246,9 @@ fn gone_steps(facts: &TargetFacts<'_>, settings: &Settings) -> Vec<Step> {
             kind: *kind,
             action,
             reason: Reason::RemovedFromDefinition,
-            detail,
+            detail: detail.map(String::into_boxed_str),
             place: None,
-            observed: Some(listed.updated_at.clone()),
+            observed: Some(listed.updated_at.as_str().into()),
             exposure: None,
             mark_gone: settings.prune.enabled && !ripe && entry.gone_since.is_none(),
         });
@@ -269,7 +271,7 @@ fn refuse_over_the_limit(facts: &TargetFacts<'_>, steps: &mut [Step]) {
             }
             step.action = Action::Refuse;
             step.reason = Reason::Limit;
-            step.detail = Some(format!("GitHub takes {most} {kind}s here, and {existing} exist"));
+            step.detail = Some(format!("GitHub takes {most} {kind}s here, and {existing} exist").into());
         }
     }
 }
@@ -297,10 +299,8 @@ pub fn blow_the_delete_fuse(targets: &mut [TargetPlan], max_delete: usize) {
         if step.action == Action::Delete {
             step.action = Action::Refuse;
             step.reason = Reason::Limit;
-            step.detail = Some(format!(
-                "{}, at most {max_delete} in a run; --max-delete permits more",
-                counted(deletes, "deletion", "deletions")
-            ));
+            let deletions = counted(deletes, "deletion", "deletions");
+            step.detail = Some(format!("{deletions}, at most {max_delete} in a run; --max-delete permits more").into());
         }
     }
 }

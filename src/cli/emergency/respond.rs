@@ -331,7 +331,7 @@ impl Response<'_> {
         let lines: Vec<String> = outcomes
             .with_steps(plan)
             .map(|(target, _, outcome)| match outcome {
-                StepOutcome::Failed { message, .. } => format!("{target} failed: {message}"),
+                StepOutcome::Failed(failure) => format!("{target} failed: {}", failure.message),
                 outcome => format!("{target} {}", outcome.word()),
             })
             .collect();

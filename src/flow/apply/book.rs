@@ -83,7 +83,7 @@ impl Work<'_> {
             group: step.group.to_string(),
             environment: self.prepared.settings.environment.clone(),
             gone_since: None,
-            exposure: step.exposure.as_ref().map(Exposure::token),
+            exposure: step.exposure.as_deref().map(Exposure::token),
         };
         ledger.entries.insert(id, entry);
     }
@@ -120,7 +120,7 @@ impl Work<'_> {
                 && entry.is_what_github_lists(observed)
             {
                 // The plan saw that GitHub still holds what the cut run wrote.
-                entry.updated_at = Some(observed.clone());
+                entry.updated_at = Some(observed.to_string());
                 book.changed = true;
             }
         }

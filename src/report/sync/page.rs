@@ -83,7 +83,7 @@ impl SyncReport<'_> {
 fn word(step: &Step, outcome: Option<&StepOutcome>) -> String {
     let action = step.action.word();
     match (outcome, step.action) {
-        (Some(StepOutcome::Failed { .. }), _) => format!("**{action} failed**"),
+        (Some(StepOutcome::Failed(_)), _) => format!("**{action} failed**"),
         (Some(StepOutcome::NotTried), _) => format!("{action} not tried"),
         (Some(StepOutcome::Applied), _) => format!("{action}d"),
         (_, Action::Refuse) => format!("**{action}**"),

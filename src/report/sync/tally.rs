@@ -48,7 +48,7 @@ impl SyncReport<'_> {
         let steps = self.plan.targets.get(target).map(|target| target.steps.as_slice()).unwrap_or_default();
         for (position, step) in steps.iter().enumerate() {
             let count = match (self.outcome(target, position), step.action) {
-                (Some(StepOutcome::Failed { .. }), _) => &mut tally.failed,
+                (Some(StepOutcome::Failed(_)), _) => &mut tally.failed,
                 (Some(StepOutcome::NotTried), _) => &mut tally.not_tried,
                 (_, Action::Create) => &mut tally.create,
                 (_, Action::Update) => &mut tally.update,

@@ -37,7 +37,7 @@ struct World {
     empty_groups: BTreeSet<String>,
     observed: Observed,
     ledger: Option<Ledger>,
-    exposure: Option<Exposure>,
+    exposure: Option<Arc<Exposure>>,
     settings: Settings,
 }
 
@@ -108,7 +108,8 @@ impl World {
     }
 
     fn asks(mut self, visibility: Visibility, repositories: &[u64]) -> Self {
-        self.exposure = Some(Exposure { visibility, repositories: repositories.iter().copied().collect() });
+        let repositories = repositories.iter().copied().collect();
+        self.exposure = Some(Arc::new(Exposure { visibility, repositories }));
         self
     }
 
