@@ -93,7 +93,7 @@ pub async fn run(command: AccessCommand, session: &Session, door: &mut Door) -> 
             return Ok(if args.exit_code && !report.problems.is_empty() { FINDINGS } else { 0 });
         }
         AccessCommand::Diff(args) => {
-            let report = access::diff(definition, &args.before, args.after.as_deref())?;
+            let report = access::diff(&definition, &args.before, args.after.as_deref())?;
             door.report(&report);
             return Ok(if args.exit_code && report.differs() { FINDINGS } else { 0 });
         }

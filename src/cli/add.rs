@@ -103,7 +103,7 @@ pub async fn add(args: AddArgs, session: &Session, door: &mut Door) -> Outcome<u
         fuses: FuseArgs::usual(),
     };
     // The file has the new mapping now, and its warnings were told before.
-    let definition = session.definition_again()?;
+    let definition = session.changed_definition()?;
     match Run::of(&definition, &stack, session, door, &run, Intent::default()).await {
         Ok(run) => {
             door.report(&AddedAndPlan { added: &added, plan: Some(run.report("plan")) });

@@ -1,7 +1,7 @@
 //! Opens what a command works on: the GitHub client, the source of values, the definition.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -58,6 +58,15 @@ pub struct Session {
     pub now: Timestamp,
     /// Names the run in the audit trail.
     pub id: String,
+    /// The definition, once it was read.
+    read: Mutex<Option<Read>>,
+}
+
+/// A definition, and what is to be said of its file.
+#[derive(Clone)]
+struct Read {
+    definition: Arc<Definition>,
+    warnings: Arc<[Problem]>,
 }
 
 impl Session {
@@ -65,25 +74,36 @@ impl Session {
     pub fn new(global: Global, command: String, environment: Environment, clock: Clock) -> Self {
         let now = clock();
         let id = super::audit::run_id(&environment, now);
-        Self { global, command, environment, clock, now, id }
+        Self { global, command, environment, clock, now, id, read: Mutex::default() }
     }
 
     /// Loads the definition, with `--org` and `--project` laid over it; its warnings are told.
     ///
     /// # Errors
     /// Every problem of the file at once.
-    pub fn definition(&self, door: &mut Door) -> Outcome<Definition> {
-        let (definition, warnings) = self.load_definition()?;
-        door.problems(&warnings);
+    pub fn definition(&self, door: &mut Door) -> Outcome<Arc<Definition>> {
+        let Read { definition, warnings } = self.read()?;
+        door.problems(&*warnings);
         Ok(definition)
     }
 
-    /// Loads the definition once more; its warnings are known.
+    /// The definition as its file has it after a change of our own; its warnings are known.
     ///
     /// # Errors
     /// As [`Self::definition`].
-    pub fn definition_again(&self) -> Outcome<Definition> {
-        self.load_definition().map(|(definition, _)| definition)
+    pub fn changed_definition(&self) -> Outcome<Arc<Definition>> {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.read().map(|read| read.definition)
+    }
+
+    /// Reads the file when it was not yet: all of a run goes by one text.
+    fn read(&self) -> Outcome<Read> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(read) = &*read {
+            return Ok(read.clone());
+        }
+        let (definition, warnings) = self.load_definition()?;
+        Ok(read.insert(Read { definition: Arc::new(definition), warnings: warnings.into() }).clone())
     }
 
     fn load_definition(&self) -> Outcome<(Definition, Vec<Problem>)> {
@@ -101,7 +121,7 @@ impl Session {
     ///
     /// # Errors
     /// Every problem of the file: policies that cannot be read are not passed over.
-    pub fn definition_in_force(&self, door: &mut Door) -> Outcome<Option<(Definition, Option<String>)>> {
+    pub fn definition_in_force(&self, door: &mut Door) -> Outcome<Option<(Arc<Definition>, Option<String>)>> {
         let definition = match self.definition(door) {
             Err(failure) if failure.code == "definition-missing" => return Ok(None),
             found => found?,
@@ -169,7 +189,7 @@ impl Session {
         }
         if let Some(path) = &args.env_file {
             let parsed = super::import::read(path, DotenvArgs::default(), door)?;
-            let definition = self.definition_again()?;
+            let definition = self.read()?.definition;
             return Ok(Box::new(EnvFileSource::new(path.display().to_string(), parsed.entries, definition)));
         }
         let source: Box<dyn Source> = match self.embedded_store(args, &[])? {
@@ -182,7 +202,7 @@ impl Session {
     /// Records writes to ESC. A definition that is missing or broken only costs names: who needs it will say so.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
-        let definition = self.load_definition().ok().map(|(definition, _)| definition);
+        let definition = self.read().ok().map(|read| read.definition);
         Recorder { trail: super::audit::trail(self), definition }
     }
 

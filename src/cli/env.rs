@@ -63,7 +63,7 @@ pub async fn run(args: EnvArgs, session: &Session, door: &mut Door) -> Outcome<u
         EnvCommand::Ls { organization } => {
             let organization = match organization.or_else(|| session.global.org.clone()) {
                 Some(organization) => organization,
-                None => session.definition(door)?.organization,
+                None => session.definition(door)?.organization.clone(),
             };
             let source = session.source(&source_args, door).await?;
             door.report(&env::list(&*source, &organization).await?);

@@ -174,7 +174,7 @@ async fn repository_facts(
 ///
 /// # Errors
 /// `git-revision` when git cannot show the file there; `definition` when the file has problems there.
-pub fn diff(definition: Definition, before: &str, after: Option<&str>) -> Outcome<DiffReport> {
+pub fn diff(definition: &Definition, before: &str, after: Option<&str>) -> Outcome<DiffReport> {
     let path = definition.file.clone();
     let at = |revision: &str| -> Outcome<Definition> {
         let text = git::show(Path::new(&path), revision)?;
@@ -183,8 +183,9 @@ pub fn diff(definition: Definition, before: &str, after: Option<&str>) -> Outcom
         Ok(loaded.definition)
     };
     let old = at(before)?;
-    let new = after.map(at).transpose()?.unwrap_or(definition);
-    let changes = review::diff(&old, &new);
+    let other = after.map(at).transpose()?;
+    let new = other.as_ref().unwrap_or(definition);
+    let changes = review::diff(&old, new);
     let binding = (!old.policies.is_empty(), !new.policies.is_empty());
     Ok(DiffReport {
         binding,

@@ -1,5 +1,7 @@
 //! A dotenv file as the source of values: straight to GitHub, without ESC.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::source::{Document, Opened, Revision, Secrets, Source, SourceKind, Version, read_only};
@@ -14,12 +16,12 @@ use crate::rules::env_file;
 pub struct EnvFileSource {
     file: String,
     entries: Vec<Entry>,
-    definition: Definition,
+    definition: Arc<Definition>,
 }
 
 impl EnvFileSource {
     #[must_use]
-    pub fn new(file: String, entries: Vec<Entry>, definition: Definition) -> Self {
+    pub fn new(file: String, entries: Vec<Entry>, definition: Arc<Definition>) -> Self {
         Self { file, entries, definition }
     }
 }

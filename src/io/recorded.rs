@@ -4,7 +4,7 @@
 //! line `run-started`, then a line for every property that it changes, then `run-ended`.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ use crate::rules::definition::Definition;
 pub struct Recorder {
     pub trail: Trail,
     /// Gives properties their names, and environments their stacks; none where there is no valid one.
-    pub definition: Option<Definition>,
+    pub definition: Option<Arc<Definition>>,
 }
 
 impl Recorder {
@@ -132,7 +132,7 @@ impl Recorded {
         }
         // What was read in clear and is written in clear differs in what was edited; against the ciphertexts of
         // the same document, every secret would. An entry without a name says that nothing differs.
-        let against = |before: &Zeroizing<String>| entries(self.recorder.definition.as_ref(), name, before, text);
+        let against = |before: &Zeroizing<String>| entries(self.recorder.definition.as_deref(), name, before, text);
         let changes = encrypted.iter().chain(&clear).map(against);
         let least = changes.min_by_key(|entries| (entries.len(), entries.iter().any(|entry| entry.name.is_some())));
         Ok(least.unwrap_or_default())
