@@ -219,6 +219,17 @@ impl RunningBinary {
         }
     }
 
+    /// Waits until `text` is part of the output.
+    async fn shows_somewhere(&mut self, text: &str) {
+        let mut chunk = [0; 1024];
+        while !self.shown.contains(text) {
+            let count = tokio::time::timeout(LONGEST, self.stdout.read(&mut chunk)).await;
+            let count = count.unwrap_or_else(|_| panic!("{text:?} was not shown")).unwrap();
+            assert!(count > 0, "ended with {:?} and without {text:?}", self.shown);
+            self.shown.push_str(std::str::from_utf8(&chunk[..count]).unwrap());
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap(), signal).unwrap();
     }
@@ -289,6 +300,45 @@ async fn a_program_that_a_signal_ends_gives_128_and_its_number() {
         let running = world.run(options, "kill -KILL $$");
         assert_eq!(running.end().await, (Some(137), String::new()), "{options:?}");
     }
+}
+
+/// A script that ends with `code` and leaves a grandchild that then says `orphan` and goes on with `rest`. It says so when
+/// the child is no longer there to be asked, not even for its exit code: a signal after that comes while output is copied.
+fn orphan(code: u8, rest: &str) -> String {
+    format!("(while kill -0 $$ 2>/dev/null; do sleep 0.01; done; echo orphan; {rest}) & exit {code}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_wait_for_a_grandchild_that_goes_on_writing() {
+    let world = World::new().await;
+    let busy = orphan(0, "exec yes tick");
+    let slow = orphan(7, "trap '' INT TERM HUP; while echo tick $KEY; do sleep 0.05; done");
+    for (script, code) in [(&busy, 0), (&slow, 7)] {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let mut running = world.run(&[], script);
+            running.shows_somewhere("orphan\ntick").await;
+            running.signal(signal);
+            let (ended, shown) = running.end().await;
+            assert_eq!(ended, Some(code), "{signal:?} {script}");
+            assert!(!shown.contains(SECRET));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_is_repeated_waits_for_no_reader_either() {
+    let world = World::new().await;
+    let mut running = world.run(&[], &orphan(3, "exec yes tick"));
+    running.shows_somewhere("orphan\n").await;
+    let began = Instant::now();
+    let status = loop {
+        running.signal(Signal::INT);
+        if let Ok(status) = tokio::time::timeout(Duration::from_millis(50), running.child.wait()).await {
+            break status.unwrap();
+        }
+        assert!(began.elapsed() < LONGEST, "the run waits for a reader that takes nothing");
+    };
+    assert_eq!(status.code(), Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,18 +52,35 @@ pub async fn run(settings: ChildSettings, redacted: Option<Redacted>) -> Outcome
         command.stdout(into_out).stderr(into_err);
         copies.extend([out, err]);
     }
-    let signals = Signals::listen(settings.at_a_terminal)?;
+    let mut signals = Signals::listen(settings.at_a_terminal)?;
     let mut child = command.spawn().map_err(|error| not_started(&settings.program, &error))?;
     // It holds ends of the pipes, which would never end.
     drop(command);
     let status = signals.pass_on_until_the_end(&mut child).await;
-    copies.iter().for_each(Copying::child_ended);
-    for copying in copies {
-        copying.end().await;
-    }
+    copy_the_rest(copies, &mut signals).await;
     let status = status
         .map_err(|error| Failure::unexpected("command-lost", "the program could not be waited for").cause(error))?;
     Ok(exit_code(status))
+}
+
+/// Copies what is still to come after the child's end. What a grandchild goes on writing is copied until it rests or the
+/// user asks to end; a user who asks again does not wait for a reader that takes nothing either.
+async fn copy_the_rest(mut copies: Vec<Copying>, signals: &mut Signals) {
+    copies.iter().for_each(Copying::child_ended);
+    for _ in 0..2 {
+        tokio::select! {
+            () = end_all(&mut copies) => return,
+            () = signals.asked_to_end() => copies.iter().for_each(Copying::give_up),
+        }
+    }
+}
+
+/// May be given up and called again: those that have ended are gone.
+async fn end_all(copies: &mut Vec<Copying>) {
+    while let Some(copying) = copies.last_mut() {
+        copying.end().await;
+        copies.pop();
+    }
 }
 
 fn not_started(program: &OsString, error: &std::io::Error) -> Failure {
@@ -96,45 +113,56 @@ mod signals {
 
     /// Signals to this process while a child runs.
     pub struct Signals {
-        listeners: Vec<(unix::Signal, Option<Signal>)>,
+        listeners: Vec<(unix::Signal, Signal)>,
+        at_a_terminal: bool,
     }
 
     impl Signals {
         pub fn listen(at_a_terminal: bool) -> Outcome<Self> {
             let mut listeners = Vec::new();
             for signal in PASSED_ON {
-                let kind = SignalKind::from_raw(signal.as_raw());
-                let from_terminal = at_a_terminal && matches!(signal, Signal::INT | Signal::QUIT);
-                let listener = unix::signal(kind)
+                let listener = unix::signal(SignalKind::from_raw(signal.as_raw()))
                     .map_err(|error| Failure::unexpected("signals", "signals cannot be listened to").cause(error))?;
-                listeners.push((listener, (!from_terminal).then_some(signal)));
+                listeners.push((listener, signal));
             }
-            Ok(Self { listeners })
+            Ok(Self { listeners, at_a_terminal })
+        }
+
+        async fn next(&mut self) -> Signal {
+            std::future::poll_fn(|context| {
+                for (listener, signal) in &mut self.listeners {
+                    if let std::task::Poll::Ready(Some(())) = listener.poll_recv(context) {
+                        return std::task::Poll::Ready(*signal);
+                    }
+                }
+                std::task::Poll::Pending
+            })
+            .await
         }
 
         /// Waits for the child, passing signals on.
-        pub async fn pass_on_until_the_end(mut self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
+        pub async fn pass_on_until_the_end(&mut self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
             loop {
-                let next = std::future::poll_fn(|context| {
-                    for (listener, signal) in &mut self.listeners {
-                        if let std::task::Poll::Ready(Some(())) = listener.poll_recv(context) {
-                            return std::task::Poll::Ready(*signal);
-                        }
-                    }
-                    std::task::Poll::Pending
-                });
                 let pid = child.id();
                 tokio::select! {
-                    status = child.wait() => return status,
-                    signal = next => {
+                    // A signal that came before the end was meant for the child: it must not count as one after it.
+                    biased;
+                    signal = self.next() => {
+                        let from_terminal = self.at_a_terminal && matches!(signal, Signal::INT | Signal::QUIT);
                         let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-                        if let (Some(signal), Some(pid)) = (signal, pid) {
+                        if let (false, Some(pid)) = (from_terminal, pid) {
                             // A child that has just ended takes no signal; its status comes next.
                             let _ = rustix::process::kill_process(pid, signal);
                         }
                     }
+                    status = child.wait() => return status,
                 }
             }
+        }
+
+        /// Waits for a signal that ends a program which does not care for it.
+        pub async fn asked_to_end(&mut self) {
+            while matches!(self.next().await, Signal::USR1 | Signal::USR2) {}
         }
     }
 }
@@ -151,12 +179,18 @@ mod signals {
             Ok(Self)
         }
 
-        pub async fn pass_on_until_the_end(self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
+        pub async fn pass_on_until_the_end(&mut self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
             loop {
                 tokio::select! {
                     status = child.wait() => return status,
                     _ = tokio::signal::ctrl_c() => {}
                 }
+            }
+        }
+
+        pub async fn asked_to_end(&mut self) {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
             }
         }
     }

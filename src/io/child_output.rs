@@ -5,6 +5,7 @@
 //! a read cannot be told to give up after a while.
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -26,6 +27,8 @@ const LINGER: Duration = Duration::from_millis(250);
 /// One stream that is being copied.
 pub(super) struct Copying {
     news: Sender<News>,
+    /// Told without the stream's lock, which a busy stream hardly ever leaves free.
+    given_up: Arc<AtomicBool>,
     done: oneshot::Receiver<()>,
 }
 
@@ -39,14 +42,18 @@ impl Copying {
         let stream = Arc::new(Mutex::new(Stream { redactor, to, out: Vec::new(), reads: 0, open: true }));
         let (news, told) = mpsc::channel();
         let (tell_done, done) = oneshot::channel();
-        let (copied, telling) = (Arc::clone(&stream), news.clone());
-        thread::Builder::new().spawn(move || copy(from, &copied, &telling))?;
+        let given_up = Arc::new(AtomicBool::new(false));
+        let (copied, telling, until) = (Arc::clone(&stream), news.clone(), Arc::clone(&given_up));
+        thread::Builder::new().spawn(move || {
+            copy(from, &copied, &telling, &until);
+            let _ = telling.send(News::Ended);
+        })?;
         thread::Builder::new().spawn(move || {
             attend(&stream, &told);
             // Nobody waits any more after a child that could not be waited for.
             let _ = tell_done.send(());
         })?;
-        Ok((Self { news, done }, into))
+        Ok((Self { news, given_up, done }, into))
     }
 
     /// The child has ended: output is waited for until none comes for [`LINGER`].
@@ -55,10 +62,15 @@ impl Copying {
         let _ = self.news.send(News::ChildEnded);
     }
 
-    /// Waits until all that came is written; after [`Self::child_ended`].
-    pub(super) async fn end(self) {
-        drop(self.news);
-        let _ = self.done.await;
+    /// No more is waited for: what the pipe holds is still written, and nothing that comes after it.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+        let _ = self.news.send(News::GivenUp);
+    }
+
+    /// Waits until all that came is written; after [`Self::child_ended`]. May be called again until it has answered.
+    pub(super) async fn end(&mut self) {
+        let _ = (&mut self.done).await;
     }
 }
 
@@ -67,6 +79,9 @@ enum News {
     /// A pause would now let bytes through.
     Waits,
     ChildEnded,
+    GivenUp,
+    /// Nothing more is copied.
+    Ended,
 }
 
 struct Stream {
@@ -110,10 +125,13 @@ fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Copies until the end. Closes `from` when nobody reads what is written, so that the child learns of it.
-fn copy(mut from: PipeReader, stream: &Mutex<Stream>, news: &Sender<News>) {
+/// Copies until the end, or until the stream is given up. Closes `from` when nobody reads what is written, so that the
+/// child learns of it.
+fn copy(mut from: PipeReader, stream: &Mutex<Stream>, news: &Sender<News>, given_up: &AtomicBool) {
     let mut chunk = vec![0; CHUNK];
     loop {
+        // One read takes all that a pipe holds: with it goes what the child wrote before the stream was given up.
+        let last = given_up.load(Ordering::Acquire);
         let count = match from.read(&mut chunk) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             count => count.unwrap_or(0),
@@ -129,30 +147,29 @@ fn copy(mut from: PipeReader, stream: &Mutex<Stream>, news: &Sender<News>) {
         if !stream.open {
             return;
         }
+        if last {
+            return stream.finish();
+        }
         if stream.redactor.waits() {
             let _ = news.send(News::Waits);
         }
     }
 }
 
-/// Looks after a stream that rests: lets a short beginning of a secret through, and gives the stream up when the child has
+/// Looks after a stream that rests: lets a short beginning of a secret through, and ends the stream when the child has
 /// ended. While a write is held up by its reader the stream is locked, which is no rest.
 fn attend(stream: &Mutex<Stream>, news: &Receiver<News>) {
-    let mut child_ended = false;
+    let mut longest_rest = Duration::MAX;
     loop {
         let (reads, waits) = {
             let stream = locked(stream);
             (stream.reads, stream.redactor.waits())
         };
-        let patience = match (waits, child_ended) {
-            (true, _) => PAUSE,
-            (false, true) => LINGER,
-            (false, false) => Duration::MAX,
-        };
-        match news.recv_timeout(patience) {
+        match news.recv_timeout(if waits { PAUSE } else { longest_rest }) {
             Ok(News::Waits) => {}
-            Ok(News::ChildEnded) => child_ended = true,
-            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(News::ChildEnded) => longest_rest = LINGER,
+            Ok(News::GivenUp) => longest_rest = PAUSE,
+            Ok(News::Ended) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 let mut stream = locked(stream);
                 match (stream.reads == reads, waits) {
