@@ -258,10 +258,11 @@ impl Work<'_> {
                     (self.context.tell)(Event::Stepped { done: count, of: self.of });
                 }
                 Some((task, written_at, recorded)) = recording.next(), if !recording.is_empty() => {
-                    match recorded {
-                        Ok(()) => done.recorded.push(task.place),
-                        Err(problem) if done.problems.contains(&problem) => {}
-                        Err(problem) => done.problems.push(problem),
+                    if recorded.is_ok() {
+                        done.recorded.push(task.place);
+                    }
+                    if let Some(problem) = recorded.unwrap_or_else(Some).filter(|new| !done.problems.contains(new)) {
+                        done.problems.push(problem);
                     }
                     // After the trail: what a kill leaves in the ledger is in the trail too.
                     if let (Some(written_at), Some(book)) = (written_at, book.as_mut()) {

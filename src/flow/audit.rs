@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::context::Context;
 use crate::base::error::{Outcome, Problem};
-use crate::io::audit;
+use crate::io::audit::{self, HEAD_UNWRITABLE};
 use crate::report::audit::{AuditEvent, AuditLogReport, AuditVerifyReport, OtherLog};
 use crate::rules::audit::{Entry, Head, Line, Record};
 use crate::rules::audit_chain;
@@ -33,16 +33,21 @@ fn line(target: &Target, step: &Step, outcome: &StepOutcome) -> Entry {
 }
 
 /// Adds the outcome of one step that writes, while others go on. **When the trail cannot be written any more, the run
-/// stops:** no further step is begun.
+/// stops:** no further step is begun. Answers a problem to report although the step is in the trail.
 ///
 /// # Errors
-/// The problem to report.
-pub async fn record(context: &Context<'_>, target: &Target, step: &Step, outcome: &StepOutcome) -> Result<(), Problem> {
-    let Some(log) = context.audit else { return Ok(()) };
-    log.append_beside(line(target, step, outcome)).await.map_err(|failure| {
-        context.github.stop().ask();
-        Problem::error(failure.code, failure.to_string())
-    })
+/// The problem to report when the step is not in the trail.
+pub async fn record(
+    context: &Context<'_>,
+    target: &Target,
+    step: &Step,
+    outcome: &StepOutcome,
+) -> Result<Option<Problem>, Problem> {
+    let Some(log) = context.audit else { return Ok(None) };
+    let Err(failure) = log.append_beside(line(target, step, outcome)).await else { return Ok(None) };
+    context.github.stop().ask();
+    let problem = Problem::error(failure.code, failure.to_string());
+    if failure.code == HEAD_UNWRITABLE { Ok(Some(problem)) } else { Err(problem) }
 }
 
 /// Adds what is not in the trail yet: steps that were not tried or failed before their write, and the end.

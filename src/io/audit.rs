@@ -21,6 +21,9 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// The longest trail that is read whole, bytes.
 const LARGEST_TRAIL: u64 = 2 << 30;
 
+/// The code of a failure after which the lines are in the trail all the same: only the head file lags behind.
+pub const HEAD_UNWRITABLE: &str = "audit-head-unwritable";
+
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -74,7 +77,7 @@ struct Queue {
 /// What became of the queue so far.
 #[derive(Debug, Default)]
 struct Flushed {
-    /// How many of those that ever came were taken.
+    /// How many of those that ever came are in the trail.
     count: u64,
     failure: Option<Failure>,
 }
@@ -101,7 +104,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// Exit code 3, since nothing was written then: `audit-unwritable` when the file cannot be added to,
-    /// `audit-broken` when its end is not what the head file says.
+    /// [`HEAD_UNWRITABLE`] when the head file cannot, `audit-broken` when the trail's end is not what the head file says.
     pub fn open(path: &Path, run: Run, now: Timestamp) -> Outcome<Self> {
         let log = Self::at(path, run, now)?;
         log.append(&Entry::of("run-started"))?;
@@ -144,7 +147,8 @@ impl AuditLog {
     /// together next, with one flush. The line is on the disk when this answers.
     ///
     /// # Errors
-    /// As [`Self::append`]; after a failure nothing more is added this way.
+    /// As [`Self::append`]. After a failure nothing more is added this way, unless only the head file could not be
+    /// written: one caller whose line was added then is told so.
     pub async fn append_beside(self: &Arc<Self>, entry: Entry) -> Outcome<()> {
         let number = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,23 +158,29 @@ impl AuditLog {
         };
         let mut flushed = self.flushed.lock().await;
         if flushed.count < number && flushed.failure.is_none() {
-            let entries = {
+            let (entries, count) = {
                 let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-                flushed.count = queue.count;
-                std::mem::take(&mut queue.entries)
+                (std::mem::take(&mut queue.entries), queue.count)
             };
             let log = Arc::clone(self);
             let added = tokio::task::spawn_blocking(move || log.append_all(&entries)).await;
             let ended = |error| Failure::unexpected("audit-thread", "the audit trail was not added to").cause(error);
-            flushed.failure = added.map_err(ended).flatten().err();
+            match added.map_err(ended).flatten() {
+                Err(failure) if failure.code != HEAD_UNWRITABLE => flushed.failure = Some(failure),
+                added => {
+                    flushed.count = count;
+                    return added;
+                }
+            }
         }
-        flushed.failure.clone().map_or(Ok(()), Err)
+        // What was added before another failed stays added.
+        flushed.failure.clone().filter(|_| flushed.count < number).map_or(Ok(()), Err)
     }
 
     /// Adds lines that belong together, and waits for the disk once.
     ///
     /// # Errors
-    /// As [`Self::append`]; none of them is in the trail then, unless only the head file could not be written.
+    /// As [`Self::append`]; none of them is in the trail then, or all of them ([`HEAD_UNWRITABLE`]).
     pub fn append_all(&self, entries: &[Entry]) -> Outcome<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { file, head, length } = &mut *state;
@@ -195,7 +205,10 @@ impl AuditLog {
         }
         locked.append(lines.as_bytes()).map_err(failed)?;
         (*head, *length) = (next, *length + lines.len() as u64);
-        growing::overwrite(&head_path(&self.path), &format!("{head}\n")).map_err(failed)
+        growing::overwrite(&head_path(&self.path), &format!("{head}\n")).map_err(|failure| {
+            let message = format!("the head file of the audit trail `{}` cannot be written", self.path.display());
+            refused(HEAD_UNWRITABLE, message, &failure)
+        })
     }
 
     /// The head as it is now, to be published as an anchor: `SEQUENCE:HASH`.
@@ -245,11 +258,13 @@ impl AuditLog {
     }
 }
 
-/// A trail that cannot be written stops the run: with its causes, as a refusal.
 fn unwritable(path: &Path, failure: &Failure) -> Failure {
-    let mut refused =
-        Failure::refused("audit-unwritable", format!("the audit trail `{}` cannot be written", path.display()))
-            .cause(&failure.message);
+    refused("audit-unwritable", format!("the audit trail `{}` cannot be written", path.display()), failure)
+}
+
+/// A trail that cannot be written stops the run: with its causes, as a refusal.
+fn refused(code: &'static str, message: String, failure: &Failure) -> Failure {
+    let mut refused = Failure::refused(code, message).cause(&failure.message);
     refused.causes.extend(failure.causes.iter().cloned());
     refused.hints.extend(failure.hints.iter().cloned());
     refused.hint("nothing is written without an audit trail; name another place with --audit-log")
@@ -396,6 +411,24 @@ mod tests {
         assert_eq!(read(&path).unwrap().trail, one.trail, "the evidence was not touched");
         overwrite(&path, b"not a line\n");
         assert_eq!(AuditLog::open(&path, run(), now()).unwrap_err().code, "audit-broken");
+    }
+
+    #[tokio::test]
+    async fn lines_are_in_the_trail_once_where_only_the_head_file_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let log = Arc::new(AuditLog::open(&path, run(), now()).unwrap());
+        files::remove(&head_path(&path)).unwrap();
+        files::make_folder(&head_path(&path)).unwrap();
+        assert_eq!(log.append(&step("A")).unwrap_err().code, HEAD_UNWRITABLE);
+        for name in ["B", "C"] {
+            assert_eq!(log.append_beside(step(name)).await.unwrap_err().code, HEAD_UNWRITABLE);
+        }
+        let bytes = files::read_bytes(&path, files::LARGEST).unwrap();
+        let verification = verify(&bytes, Some(&log.head()), &[]);
+        assert!(verification.is_whole(), "{:?}", verification.findings);
+        assert_eq!(verification.lines, 4);
+        assert_eq!(Arc::into_inner(log).unwrap().head().split(':').next(), Some("4"));
     }
 
     #[test]

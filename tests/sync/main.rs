@@ -12,4 +12,5 @@ mod interrupts;
 mod kill_matrix;
 mod ledger;
 mod model;
+mod trail;
 mod world;
