@@ -138,7 +138,7 @@ impl World {
     async fn new() -> Self {
         let secrets: String = (0..SECRETS).map(|n| format!("    KEY_{n:02}: {{ fn::secret: value-{n} }}\n")).collect();
         let document = format!(
-            "values:\n  sophia: {{ fingerprintKey: {{ fn::secret: fingerprint-key }} }}\n  api-keys:\n{secrets}"
+            "values:\n  sophia: {{ fingerprintKey: {{ fn::secret: a-fingerprint-key-of-the-tests }} }}\n  api-keys:\n{secrets}"
         );
         let mut options = sandbox::Options::new(support::clock);
         options.seed = serde_json::from_value(json!({
@@ -153,6 +153,10 @@ impl World {
 
     /// Runs `sync`, one write at a time, as the last words of the command `before`.
     async fn sync(&self, before: &[&str]) -> std::process::Output {
+        self.command(before).output().await.unwrap()
+    }
+
+    fn command(&self, before: &[&str]) -> tokio::process::Command {
         let typed = [env!("CARGO_BIN_EXE_sophia-secrets-sync"), "sync", "--stack", "production", "--concurrency", "1"];
         let words: Vec<&str> = before.iter().copied().chain(typed).collect();
         let mut command = tokio::process::Command::new(words[0]);
@@ -166,7 +170,8 @@ impl World {
         ] {
             command.env(name, value);
         }
-        command.output().await.unwrap()
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
     }
 
     /// How many secrets GitHub holds.
@@ -223,6 +228,33 @@ async fn sync_on_a_disk_that_fills_stops_and_the_next_run_does_the_rest() {
     assert_eq!(world.written(), SECRETS);
     let verification = verified(&world.trail());
     assert!(verification.is_whole(), "{:?}", verification.findings);
+}
+
+/// Only a second interrupt of the user may end the process: that the trail failed is none.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failed_trail_the_first_interrupt_lets_the_run_save_its_ledger() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let world = World::new().await;
+    // The ledger is saved after the trail has failed, and so slowly that the interrupt comes meanwhile.
+    let ledger = json!({"match": {"method": "POST", "path": "/actions/variables$"}, "do": {"delay_ms": 2000}});
+    world.sandbox.fault(ledger).unwrap();
+    let child = world.command(&with_disk_of("6")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    let ended = tokio::spawn(child.wait_with_output());
+    let is_asked =
+        || world.sandbox.requests().iter().any(|asked| asked.method == "POST" && asked.path.ends_with("/variables"));
+    while !is_asked() {
+        assert!(!ended.is_finished(), "ended without saving the ledger");
+        tokio::task::yield_now().await;
+    }
+    kill_process(id, Signal::INT).unwrap();
+    let output = ended.await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(said(&output).contains("audit-unwritable"), "{}", said(&output));
+    let state = world.sandbox.state();
+    let variables = &state["github"]["repositories"]["payready/sophia"]["variables"]["actions"];
+    assert!(variables["SOPHIA_SECRETS_SYNC_LEDGER"].is_object(), "{variables}");
 }
 
 /// Root may write what no one may, unless it gives that power away.

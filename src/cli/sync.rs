@@ -255,10 +255,14 @@ fn request(args: &RunArgs, definition: &Definition, now: jiff::Timestamp) -> Req
 /// an interrupt simply ends the process: there is nothing to record.
 pub(super) fn stop_on_interrupt(stop: Stop) {
     tokio::spawn(async move {
+        // Not told from the flag: a run whose audit trail failed has set it, and still records what it did.
+        let mut asked_by_user = false;
         while interrupted().await {
-            if stop.ask() {
+            if asked_by_user {
                 std::process::exit(130);
             }
+            asked_by_user = true;
+            stop.ask();
         }
     });
 }

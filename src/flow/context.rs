@@ -24,7 +24,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether the user interrupted: no further step is begun, and what was done is recorded.
+    /// Whether the user interrupted, or the audit trail failed: no further step is begun, and what was done is recorded.
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.github.stop().is_asked()

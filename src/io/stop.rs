@@ -1,8 +1,8 @@
-//! The user's wish that a run ends, heard by everything that waits.
+//! The wish that a run ends, heard by everything that waits.
 
 use tokio::sync::watch;
 
-/// Set once by an interrupt, and never taken back. Copies share one wish.
+/// Set once by an interrupt of the user, or by a run that must not go on, and never taken back. Copies share one wish.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Sender<bool>);
 
@@ -13,9 +13,9 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Asks the run to end; answers whether that was asked before.
-    pub fn ask(&self) -> bool {
-        self.0.send_replace(true)
+    /// Asks the run to end.
+    pub fn ask(&self) {
+        self.0.send_replace(true);
     }
 
     #[must_use]
