@@ -140,6 +140,13 @@ pub fn is_foreign(name: &str) -> bool {
         || prefixes.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix))
 }
 
+/// Names that a shell sets itself: of its many variables, those that are called like a secret. The others are not held
+/// to the definition anyway.
+#[must_use]
+pub fn is_of_a_shell(name: &str) -> bool {
+    matches!(name, "COMP_KEY" | "PWD")
+}
+
 /// A text that tells places.
 pub struct Text<'t> {
     pub file: &'t str,

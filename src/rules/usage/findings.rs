@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::literal::is_secret_like;
 use super::promise::{Promise, Promises, Reach};
-use super::{FileKind, How, JobEnvironment, Use, is_foreign};
+use super::{FileKind, How, JobEnvironment, Use, is_foreign, is_of_a_shell};
 use crate::base::error::{Place, Problem, Severity};
 use crate::base::target::EntryKind;
 use crate::rules::desired::MISSING_HINT;
@@ -104,7 +104,7 @@ fn undefined(facts: &Facts, found: &mut Vec<Problem>) {
             How::Secret(_) | How::Variable => true,
             // Programs and containers have settings of their own.
             How::Compose { .. } | How::Code | How::Image => {
-                is_secret_like(&used.name) && used.name == naming::fold(&used.name)
+                is_secret_like(&used.name) && !is_of_a_shell(&used.name) && used.name == naming::fold(&used.name)
             }
             How::Mount | How::Example => false,
         };

@@ -78,6 +78,17 @@ fn every_way_to_break_it_has_a_code_and_a_place() {
 }
 
 #[test]
+fn what_a_shell_sets_itself_needs_no_definition() {
+    let names = "BASH_SOURCE COMP_KEY EUID HOME HOSTNAME IFS LINENO OLDPWD PATH PWD RANDOM SECONDS SHELL UID USER";
+    let script: String = names.split(' ').map(|name| format!("echo \"$1 ${name} ${{{name}}}\"\n")).collect();
+    assert_eq!(found(&facts(&[("a.sh", &script)])), []);
+    assert_eq!(found(&facts(&[("compose.yaml", "services: { a: { volumes: ['${PWD}:/app'] } }")])), []);
+    assert_eq!(found(&facts(&[("a.sh", "echo $DB_PWD")])), [("used-not-defined", "a.sh:1".to_owned())]);
+    let at = ".github/workflows/w.yml:3".to_owned();
+    assert_eq!(workflow("env: { A: \"${{ secrets.PWD }}\" }"), [("used-not-defined", at)], "no shell sets a secret");
+}
+
+#[test]
 fn a_near_miss_is_named_and_places_are_counted() {
     let text = "os.getenv('A_KEYS')\n".repeat(3);
     let problems = check(&facts(&[("a.py", "os.getenv('LEVEL')"), ("b.sh", "$B_KEY"), ("c.sh", "$B_KEY")]));
