@@ -28,7 +28,7 @@ pub fn run(definition: &Path, answers: &Answers) -> Outcome<InitReport> {
     let template = template::render(&loaded.definition);
     let workflow = folder.join(WORKFLOW);
     if let Some(folder) = workflow.parent() {
-        files::make_folder(folder)?;
+        files::make_public_folder(folder)?;
     }
     let files = vec![
         WrittenFile { path: name, written: !found && new(definition, &text)? },
@@ -74,6 +74,13 @@ mod tests {
         let read = |path: &Path| files::read_text(path, files::LARGEST).unwrap();
         assert!(read(&example).contains("OPENAI_API_KEY=your_openai_api_key_here"));
         assert_eq!(read(&folder.path().join(WORKFLOW)), init::WORKFLOW);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            std::fs::create_dir(folder.path().join("usual")).unwrap();
+            assert_eq!([mode(".github"), mode(".github/workflows")], [mode("usual"); 2], "others commit them too");
+        }
 
         files::remove(&example).unwrap();
         let own = read(&definition).replace("OPENAI_API_KEY", "OWN_KEY");

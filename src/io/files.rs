@@ -168,10 +168,24 @@ pub fn append_line(path: &Path, line: &[u8]) -> Outcome<()> {
 /// # Errors
 /// `file-unwritable`; kind usage.
 pub fn make_folder(path: &Path) -> Outcome<()> {
+    make_folders(path, 0o700)
+}
+
+/// The same, readable by others as far as the process's mask lets them. For what holds no secret and is committed.
+///
+/// # Errors
+/// As [`make_folder`].
+pub fn make_public_folder(path: &Path) -> Outcome<()> {
+    make_folders(path, 0o777)
+}
+
+fn make_folders(path: &Path, mode: u32) -> Outcome<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
     builder.create(path).map_err(|error| cannot("make", path, &error))
 }
 
