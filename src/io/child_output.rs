@@ -74,7 +74,7 @@ impl Copying {
     }
 }
 
-/// What the attending thread is told. Nobody is left to tell it when the stream has ended.
+/// What the attending thread is told.
 enum News {
     /// A pause would now let bytes through.
     Waits,
@@ -105,6 +105,13 @@ impl Stream {
     fn pause(&mut self) {
         self.redactor.pause(&mut self.out);
         self.write();
+    }
+
+    /// Ends in the middle of what comes.
+    fn cut(&mut self) {
+        self.redactor.cut(&mut self.out);
+        self.write();
+        self.open = false;
     }
 
     fn finish(&mut self) {
@@ -148,7 +155,7 @@ fn copy(mut from: PipeReader, stream: &Mutex<Stream>, news: &Sender<News>, given
             return;
         }
         if last {
-            return stream.finish();
+            return stream.cut();
         }
         if stream.redactor.waits() {
             let _ = news.send(News::Waits);

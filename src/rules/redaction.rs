@@ -211,6 +211,16 @@ impl Redactor {
 
     /// The stream has ended: nothing held is a whole secret, and a telling beginning is replaced too.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.end(TELLING, out);
+    }
+
+    /// The stream goes on, and nobody wants the rest: however short a beginning of a secret is held, it does not pass.
+    pub fn cut(&mut self, out: &mut Vec<u8>) {
+        self.end(1, out);
+    }
+
+    /// Lets through what is held, but for a beginning of a secret of at least `telling` bytes.
+    fn end(&mut self, telling: usize, out: &mut Vec<u8>) {
         // A shorter secret may stand in what was held for a longer one.
         let held = std::mem::take(&mut self.held);
         let mut at = 0;
@@ -221,7 +231,7 @@ impl Redactor {
         }
         let rest = held.get(at..).unwrap_or_default();
         let beginning = at + self.secrets.undecided(rest);
-        if held.len() - beginning >= TELLING {
+        if held.len() - beginning >= telling {
             out.extend_from_slice(held.get(at.max(self.shown)..beginning).unwrap_or_default());
             out.extend_from_slice(REPLACEMENT);
         } else {
@@ -263,6 +273,19 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(redacted(&["hunter2-hunter2"], &bytes), "before *** after\nand ***");
+    }
+
+    #[test]
+    fn nothing_of_a_secret_passes_where_the_stream_is_cut_in_it() {
+        let secret = "hunter2-hunter2";
+        for held in 0..secret.len() {
+            let mut redactor = Redactor::new(secrets(&[secret]));
+            let mut out = Vec::new();
+            redactor.push(format!("before {}", &secret[..held]).as_bytes(), &mut out);
+            redactor.cut(&mut out);
+            let expected = if held == 0 { "before " } else { "before ***" };
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{held}");
+        }
     }
 
     #[test]
