@@ -286,7 +286,7 @@ impl<'a> Evaluator<'a> {
         match self.graph[id].state {
             State::Done(value) => return Ok(value),
             State::Evaluating => {
-                let label = self.graph[id].site.trail.end(self.graph[id].label);
+                let label = self.graph[id].site.trail.label(self.graph[id].label);
                 self.error(id, format!("cyclic reference to {label}"));
                 return Ok(self.graph.unknown(id, schema::ANY));
             }

@@ -1,6 +1,7 @@
 //! Expressions of a document: literals, strings with accesses, lists, objects and function calls, read from
 //! the YAML tree (esc-language.md §§2, 5, 6). Shape errors are reported and reading goes on.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,26 +43,38 @@ impl Trail {
     /// The path as diagnostics write it: `values.a["b c"][0]`.
     #[must_use]
     pub fn path(&self) -> String {
-        self.end(u16::MAX)
-    }
-
-    /// The path of the last `count` steps.
-    #[must_use]
-    pub fn end(&self, count: u16) -> String {
-        let mut steps = Vec::new();
-        let mut trail = self;
-        while let Some(link) = trail.0.as_ref().filter(|_| steps.len() < usize::from(count)) {
-            steps.push(&link.step);
-            trail = &link.parent;
-        }
         let mut path = String::new();
-        for step in steps.into_iter().rev() {
-            match step {
+        for link in self.last(usize::MAX) {
+            match &link.step {
                 Step::Key(key) => push_key(&mut path, key),
                 Step::Index(index) => push_index(&mut path, *index),
             }
         }
         path
+    }
+
+    /// The last `count` steps as cycle errors name them: keys as they are read, and one right below `values`, which is read
+    /// as it is written, without quotes.
+    #[must_use]
+    pub fn label(&self, count: u16) -> String {
+        let mut label = String::new();
+        for link in self.last(count.into()) {
+            let top = link.parent.0.as_ref().is_some_and(|values| values.parent.0.is_none());
+            match &link.step {
+                Step::Key(key) if top => label.push_str(key),
+                Step::Key(key) => push_key(&mut label, &read_key(key)),
+                Step::Index(index) => push_index(&mut label, *index),
+            }
+        }
+        label
+    }
+
+    /// The last `count` links, from the outside in.
+    fn last(&self, count: usize) -> Vec<&Link> {
+        let links = std::iter::successors(self.0.as_deref(), |link| link.parent.0.as_deref());
+        let mut links: Vec<&Link> = links.take(count).collect();
+        links.reverse();
+        links
     }
 }
 
@@ -294,6 +307,14 @@ fn string(node: &Node, text: String, style: Style, trail: &Trail, findings: &mut
         [Piece { text, access: None }] => ExprKind::Text(std::mem::take(text)),
         [Piece { text, access: Some(access) }] if text.is_empty() => ExprKind::Symbol(std::mem::take(access)),
         _ => ExprKind::Interpolate(pieces),
+    }
+}
+
+/// A key as it is read: `$$` in it is one `$`.
+fn read_key(written: &str) -> Cow<'_, str> {
+    match &mut interpolation::parse(written).0[..] {
+        [interpolation::Part { text, access: None }] => Cow::Owned(std::mem::take(text)),
+        _ => Cow::Borrowed(written),
     }
 }
 
