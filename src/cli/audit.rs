@@ -19,7 +19,7 @@ use crate::base::error::{Failure, Outcome, Problem};
 use crate::base::target::Scope;
 use crate::flow::audit::{self, Others};
 use crate::flow::evidence::{self, Ask};
-use crate::io::audit::{AuditLog, Trail};
+use crate::io::audit::{AuditLog, HEAD_UNWRITABLE, Trail};
 use crate::io::esc_cloud::PulumiCloud;
 use crate::io::files;
 use crate::io::github_audit;
@@ -200,7 +200,7 @@ pub fn trail(session: &Session) -> Trail {
 /// Opens the trail for a run that applies `plan`; its first line is then on the disk.
 ///
 /// # Errors
-/// `audit-unwritable` and `audit-broken`: nothing may be written then.
+/// `audit-unwritable`, `audit-head-unwritable` and `audit-broken`: nothing may be written then.
 pub fn open(session: &Session, plan: &Plan) -> Outcome<AuditLog> {
     let trail = trail(session);
     trail.open(Run {
@@ -220,7 +220,8 @@ pub fn record_check(session: &Session, stacks: &[String], counts: &[(&'static st
     let recorded = trail.open(run).and_then(|log| log.append(&Entry::check(counts)));
     if let Err(failure) = recorded {
         let problem = Problem::warning(failure.code, failure.to_string());
-        door.problems(&[problem.hint("the check was made, but not recorded")]);
+        let recorded = if failure.code == HEAD_UNWRITABLE { "and is in the trail" } else { "but not recorded" };
+        door.problems(&[problem.hint(format!("the check was made, {recorded}"))]);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::flow::apply;
 use crate::flow::context::{Context, Event};
 use crate::flow::sync::{self, Prepared, Request, Values};
 use crate::flow::targets::Asked;
-use crate::io::audit::AuditLog;
+use crate::io::audit::{AuditLog, HEAD_UNWRITABLE};
 use crate::io::files;
 use crate::io::github_access::GitHubAccess;
 use crate::io::ledger::LedgerPlace;
@@ -76,8 +76,12 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
     if outcomes.complete() {
         return match outcomes.problems.iter().find(|problem| problem.code.starts_with("audit-")) {
             None => Ok(0),
-            Some(_) => {
-                Err(Failure::new(FailureKind::Partial, "sync-unrecorded", "all was applied, not all was recorded"))
+            Some(problem) => {
+                let message = match problem.code {
+                    HEAD_UNWRITABLE => "all was applied and is in the audit trail, but not in its head file",
+                    _ => "all was applied, not all was recorded",
+                };
+                Err(Failure::new(FailureKind::Partial, "sync-unrecorded", message))
             }
         };
     }
@@ -91,11 +95,12 @@ fn end(plan: &Plan, outcomes: &Outcomes, stopped: bool) -> Outcome<u8> {
         (0, false) if !stopped => (FailureKind::Unexpected, "sync-failed"),
         _ => (FailureKind::Partial, "sync-partial"),
     };
-    let unrecorded = outcomes.problems.iter().any(|problem| problem.code.starts_with("audit-"));
-    let cause = match (unrecorded, stopped) {
-        (true, _) => " because the audit trail could not be written",
-        (false, true) => " because the run was interrupted",
-        (false, false) => "",
+    let unrecorded = outcomes.problems.iter().find(|problem| problem.code.starts_with("audit-"));
+    let cause = match (unrecorded.map(|problem| problem.code), stopped) {
+        (Some(HEAD_UNWRITABLE), _) => " because the head file of the audit trail could not be written",
+        (Some(_), _) => " because the audit trail could not be written",
+        (None, true) => " because the run was interrupted",
+        (None, false) => "",
     };
     let remedy = match kind {
         FailureKind::Auth => "each step says what the token lacks; `doctor` asks for all of it at once",

@@ -59,7 +59,12 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
     let mut results = stream::iter(scopes).buffer_unordered(SCOPES_AT_ONCE);
     let mut recorded = BTreeSet::new();
     while let Some(done) = results.next().await {
-        outcomes.problems.extend(done.problems);
+        // A trail that fails, fails for all scopes.
+        for problem in done.problems {
+            if !outcomes.problems.contains(&problem) {
+                outcomes.problems.push(problem);
+            }
+        }
         recorded.extend(done.recorded);
         for ((target, step), outcome) in done.outcomes {
             if let Some(slot) = outcomes.steps.get_mut(target).and_then(|steps| steps.get_mut(step)) {

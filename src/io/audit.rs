@@ -208,6 +208,7 @@ impl AuditLog {
         growing::overwrite(&head_path(&self.path), &format!("{head}\n")).map_err(|failure| {
             let message = format!("the head file of the audit trail `{}` cannot be written", self.path.display());
             refused(HEAD_UNWRITABLE, message, &failure)
+                .hint("what is in the trail is true; let the head file be written")
         })
     }
 
@@ -260,6 +261,7 @@ impl AuditLog {
 
 fn unwritable(path: &Path, failure: &Failure) -> Failure {
     refused("audit-unwritable", format!("the audit trail `{}` cannot be written", path.display()), failure)
+        .hint("nothing is written without an audit trail; name another place with --audit-log")
 }
 
 /// A trail that cannot be written stops the run: with its causes, as a refusal.
@@ -267,7 +269,7 @@ fn refused(code: &'static str, message: String, failure: &Failure) -> Failure {
     let mut refused = Failure::refused(code, message).cause(&failure.message);
     refused.causes.extend(failure.causes.iter().cloned());
     refused.hints.extend(failure.hints.iter().cloned());
-    refused.hint("nothing is written without an audit trail; name another place with --audit-log")
+    refused
 }
 
 /// A trail as it lies on the disk.

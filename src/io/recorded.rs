@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::audit::Trail;
+use super::audit::{HEAD_UNWRITABLE, Trail};
 use super::source::{Document, Opened, Revision, Secrets, Source, SourceKind, Version, may_be_written};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome};
@@ -32,7 +32,7 @@ impl Recorder {
     /// Does `write`, and records what became of `entries`; `revision` is the one that it made.
     ///
     /// # Errors
-    /// Those of the write; `audit-unwritable` and `audit-broken` when nothing was written, for want of a trail;
+    /// Those of the write; `audit-unwritable`, `audit-head-unwritable` and `audit-broken` when nothing was written, for want of a trail;
     /// `esc-unrecorded` (kind partial) when it was written, but could not be recorded afterwards.
     pub async fn record<T>(
         &self,
@@ -67,7 +67,9 @@ impl Recorder {
         let lines: Vec<Entry> = steps.chain([ended]).collect();
         match (written, log.append_all(&lines)) {
             (Ok(_), Err(unrecorded)) => {
-                let message = format!("`{name}` was written, but the audit trail could not be");
+                let what =
+                    if unrecorded.code == HEAD_UNWRITABLE { "the head file of the trail" } else { "the audit trail" };
+                let message = format!("`{name}` was written, but {what} could not be");
                 Err(Failure::new(FailureKind::Partial, "esc-unrecorded", message).cause(unrecorded))
             }
             (Err(failure), Err(unrecorded)) => Err(failure.cause(unrecorded)),

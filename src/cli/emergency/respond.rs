@@ -268,7 +268,7 @@ impl Response<'_> {
         let delivered = self.deliver(door).await;
         note(incident, DELIVER, &delivered);
         match delivered {
-            // What the value was read back for has been seen now; that the trail lacks it has not changed.
+            // What the value was read back for has been seen now; that the trail is wanting has not changed.
             Ok(_) => match unconfirmed {
                 Some(failure) if failure.code == "esc-unrecorded" => Err(failure),
                 _ => Ok(()),
