@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The system's allocator costs the evaluator of large documents a third of its time, and musl's, which the released binary
-/// would have, more than that.
+/// With the C library's the evaluator of large documents takes a third longer (docs/benchmarks.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -12,8 +12,8 @@ pub const DEEPEST: usize = 128;
 
 /// A position: line and column from 1 (column in characters), byte offset from 0.
 ///
-/// Every node of a tree carries several, so they are held small: a text of more than 4 GiB, which nothing here reads, would
-/// have its end everywhere behind that.
+/// Every node of a tree carries several, so they are held small. Places beyond 4 GiB, which nothing here reads, are all
+/// told as the last one below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mark {
     line: u32,
