@@ -7,7 +7,6 @@
     reason = "a test may stop at once, and its files are its own"
 )]
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,23 +15,11 @@ use serde_json::json;
 use sophia_secrets_sync::flow::audit::records;
 use sophia_secrets_sync::io::audit::{AuditLog, read};
 use sophia_secrets_sync::io::files::write_private;
-use sophia_secrets_sync::rules::audit::{Actor, ActorKind, Entry, Run};
+use sophia_secrets_sync::rules::audit::Entry;
 use sophia_secrets_sync::rules::audit_chain::{Verification, verify};
 use sophia_secrets_sync::sandbox;
 
 mod support;
-
-fn run(id: &str) -> Run {
-    Run {
-        id: id.into(),
-        command: "sync".into(),
-        actor: Actor { kind: ActorKind::User, name: "tester".into(), claims: BTreeMap::new() },
-        stack: None,
-        environment: None,
-        revision: None,
-        plan: None,
-    }
-}
 
 fn verified(path: &Path) -> Verification {
     let stored = read(path).unwrap();
@@ -57,7 +44,7 @@ fn appends_as_a_child() {
     let mut told = String::new();
     std::io::stdin().read_to_string(&mut told).unwrap();
     let (lines, path) = told.trim_end().split_once(' ').unwrap();
-    let log = AuditLog::open(Path::new(path), run("child"), support::clock()).unwrap();
+    let log = AuditLog::open(Path::new(path), support::run("child"), support::clock()).unwrap();
     for line in 1..lines.parse::<usize>().unwrap() {
         log.append(&Entry { name: Some(format!("NAME_{line}")), ..Entry::of("step") }).unwrap();
     }
@@ -88,7 +75,7 @@ fn a_killed_process_leaves_a_chain_that_goes_on() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        AuditLog::open(&path, run("next"), support::clock()).unwrap();
+        AuditLog::open(&path, support::run("next"), support::clock()).unwrap();
         let verification = verified(&path);
         assert!(verification.is_whole(), "{:?}", verification.findings);
     }
@@ -263,7 +250,7 @@ async fn after_a_failed_trail_the_first_interrupt_lets_the_run_save_its_ledger()
 async fn sync_with_a_trail_that_is_read_only_writes_nothing_to_github() {
     use std::os::unix::fs::PermissionsExt as _;
     let world = World::new().await;
-    AuditLog::open(&world.trail(), run("before"), support::clock()).unwrap();
+    AuditLog::open(&world.trail(), support::run("before"), support::clock()).unwrap();
     std::fs::set_permissions(world.trail(), std::fs::Permissions::from_mode(0o400)).unwrap();
     let user = Command::new("id").arg("-u").output().unwrap().stdout;
     let powerless = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"];

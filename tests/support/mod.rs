@@ -1,14 +1,30 @@
 //! A plain HTTP client for tests that speak to the sandbox directly.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "shared by several test programs")]
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, Method};
 use serde_json::Value as Json;
 use sophia_secrets_sync::io::http as client;
+use sophia_secrets_sync::rules::audit::{Actor, ActorKind, Run};
 use sophia_secrets_sync::sandbox::Running;
 
 #[expect(clippy::disallowed_methods, reason = "tests are the outermost floor")]
 pub fn clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// A run of `sync` as the audit trail names it.
+pub fn run(id: &str) -> Run {
+    Run {
+        id: id.into(),
+        command: "sync".into(),
+        actor: Actor { kind: ActorKind::User, name: "tester".into(), claims: BTreeMap::new() },
+        stack: None,
+        environment: None,
+        revision: None,
+        plan: None,
+    }
 }
 
 pub struct Http {

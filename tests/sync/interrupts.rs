@@ -1,7 +1,7 @@
 //! An interrupt while a run waits for GitHub's limits: it ends at once, and the ledger has what was written.
 #![cfg(unix)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,26 +9,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::world::{USUAL, World, document, word};
+use super::world::{USUAL, World, many, word};
 
-const DEFINITION: &str = "
-name: sophia-esc
-organization: payready
-environments: [{ name: production }]
-secretGroups: [{ name: api-keys }]
-targets: [{ repository: payready/sophia }]
-";
 const SECRETS: &str = "/repositories/payready~1sophia/secrets/actions";
 const LEDGER: &str = "/repositories/payready~1sophia/variables/actions";
 
-/// So many that the ledger is surely saved in between, although the audit trail may be 31 steps behind.
-fn values() -> BTreeMap<String, String> {
-    (0..96).map(|number| (format!("SECRET_{number:02}"), format!("value of {number}"))).collect()
-}
-
 /// Runs into `fault`, is interrupted when the tool has seen it, and must end; then the next run does the rest.
 async fn interrupted(fault: Json, signal: Signal) {
-    let world = World::new(DEFINITION, json!({"repositories": {"payready/sophia": {}}}), &document(&values())).await;
+    let world = World::of_one_repository().await;
     world.sandbox.fault(fault.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut command = world.command(folder.path(), &["--max-wait", "2h", "-vv"]);
@@ -55,7 +43,7 @@ async fn interrupted(fault: Json, signal: Signal) {
     let rest = rest.await.unwrap();
     let written: BTreeSet<String> = world.entries(SECRETS).into_keys().collect();
     assert_eq!(world.recorded(LEDGER), written, "{fault}: {rest}");
-    let expected = if written.len() == values().len() { 0 } else { 5 };
+    let expected = if written.len() == many().len() { 0 } else { 5 };
     assert_eq!(status.code(), Some(expected), "{fault}: {rest}");
     assert_eq!(rest.contains("interrupted"), expected == 5, "{rest}");
 
@@ -65,7 +53,7 @@ async fn interrupted(fault: Json, signal: Signal) {
     let again: BTreeSet<String> =
         world.accepted_writes().into_iter().filter_map(|(_, path)| Some(path.rsplit_once('/')?.1.to_owned())).collect();
     assert!(again.is_disjoint(&written), "{fault}: written twice: {:?}", again.intersection(&written));
-    assert_eq!(world.entries(SECRETS), values());
+    assert_eq!(world.entries(SECRETS), many());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,5 +12,7 @@ mod interrupts;
 mod kill_matrix;
 mod ledger;
 mod model;
+#[path = "../support/mod.rs"]
+mod support;
 mod trail;
 mod world;

@@ -3,44 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::json;
 use sophia_secrets_sync::flow::apply;
 use sophia_secrets_sync::flow::audit::records;
 use sophia_secrets_sync::flow::context::{Context, Event};
 use sophia_secrets_sync::io::audit::{AuditLog, HEAD_UNWRITABLE, head_path};
-use sophia_secrets_sync::rules::audit::{Actor, ActorKind, Run};
 
-use super::world::{USUAL, World, document};
-
-const DEFINITION: &str = "
-name: sophia-esc
-organization: payready
-environments: [{ name: production }]
-secretGroups: [{ name: api-keys }]
-targets: [{ repository: payready/sophia }]
-";
-
-fn run() -> Run {
-    Run {
-        id: "1".into(),
-        command: "sync".into(),
-        actor: Actor { kind: ActorKind::User, name: "tester".into(), claims: BTreeMap::new() },
-        stack: None,
-        environment: None,
-        revision: None,
-        plan: None,
-    }
-}
+use super::support;
+use super::world::{USUAL, World, many};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_cannot_write_the_head_file_records_no_step_twice() {
-    let values: BTreeMap<String, String> =
-        (0..96).map(|number| (format!("SECRET_{number:02}"), format!("value of {number}"))).collect();
-    let world = World::new(DEFINITION, json!({"repositories": {"payready/sophia": {}}}), &document(&values)).await;
+    let world = World::of_one_repository().await;
     let (prepared, github) = world.prepare(USUAL).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let trail = folder.path().join("audit.jsonl");
-    let log = Arc::new(AuditLog::open(&trail, run(), jiff::Timestamp::now()).unwrap());
+    let log = Arc::new(AuditLog::open(&trail, support::run("1"), support::clock()).unwrap());
     let tell = |event: Event<'_>| {
         if matches!(event, Event::Stepped { done: 1, .. }) {
             std::fs::remove_file(head_path(&trail)).unwrap();
@@ -59,5 +36,5 @@ async fn a_run_that_cannot_write_the_head_file_records_no_step_twice() {
     for name in records(&trail).unwrap().0.into_iter().filter_map(|record| record.entry.name) {
         *lines.entry(name).or_default() += 1;
     }
-    assert_eq!(lines, values.into_keys().map(|name| (name, 1)).collect(), "each step has one line");
+    assert_eq!(lines, many().into_keys().map(|name| (name, 1)).collect(), "each step has one line");
 }

@@ -27,6 +27,14 @@ use tokio::process::Command;
 
 pub const ENVIRONMENT: &str = "payready/sophia-esc/production";
 
+const ONE_REPOSITORY: &str = "
+name: sophia-esc
+organization: payready
+environments: [{ name: production }]
+secretGroups: [{ name: api-keys }]
+targets: [{ repository: payready/sophia }]
+";
+
 pub struct World {
     pub sandbox: Running,
     pub definition: String,
@@ -48,6 +56,11 @@ pub struct Ran {
     pub outcomes: Outcomes,
 }
 
+/// So many that the ledger is surely saved in between, although the audit trail may be 31 steps behind.
+pub fn many() -> BTreeMap<String, String> {
+    (0..96).map(|number| (format!("SECRET_{number:02}"), format!("value of {number}"))).collect()
+}
+
 /// An ESC document with the fingerprint key and these secrets in group `api-keys`.
 pub fn document<'a>(values: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let secrets: BTreeMap<&String, Json> =
@@ -57,6 +70,11 @@ pub fn document<'a>(values: impl IntoIterator<Item = (&'a String, &'a String)>) 
 }
 
 impl World {
+    /// A stack with [`many`] secrets that all go to `payready/sophia`, which holds none.
+    pub async fn of_one_repository() -> Self {
+        Self::new(ONE_REPOSITORY, json!({"repositories": {"payready/sophia": {}}}), &document(&many())).await
+    }
+
     pub async fn new(definition: &str, github: Json, document: &str) -> Self {
         let mut options = Options::new(jiff::Timestamp::now);
         let seed = json!({"github": github, "esc": {"environments": {ENVIRONMENT: document}}});
