@@ -59,12 +59,7 @@ pub async fn apply(context: &Context<'_>, prepared: &Prepared) -> Outcomes {
     let mut results = stream::iter(scopes).buffer_unordered(SCOPES_AT_ONCE);
     let mut recorded = BTreeSet::new();
     while let Some(done) = results.next().await {
-        // A trail that fails, fails for all scopes.
-        for problem in done.problems {
-            if !outcomes.problems.contains(&problem) {
-                outcomes.problems.push(problem);
-            }
-        }
+        done.problems.into_iter().for_each(|problem| outcomes.tell(problem));
         recorded.extend(done.recorded);
         for ((target, step), outcome) in done.outcomes {
             if let Some(slot) = outcomes.steps.get_mut(target).and_then(|steps| steps.get_mut(step)) {
@@ -266,9 +261,7 @@ impl Work<'_> {
                     if recorded.is_ok() {
                         done.recorded.push(task.place);
                     }
-                    if let Some(problem) = recorded.unwrap_or_else(Some).filter(|new| !done.problems.contains(new)) {
-                        done.problems.push(problem);
-                    }
+                    done.problems.extend(recorded.unwrap_or_else(Some));
                     // After the trail: what a kill leaves in the ledger is in the trail too.
                     if let (Some(written_at), Some(book)) = (written_at, book.as_mut()) {
                         self.record(task, written_at, &mut book.ours);

@@ -70,10 +70,7 @@ pub fn end(context: &Context<'_>, plan: &Plan, recorded: &BTreeSet<(usize, usize
         ..Entry::of("run-ended")
     });
     if let Err(failure) = log.append_all(&lines) {
-        let problem = Problem::error(failure.code, failure.to_string());
-        if !outcomes.problems.contains(&problem) {
-            outcomes.problems.push(problem);
-        }
+        outcomes.tell(Problem::error(failure.code, failure.to_string()));
     }
 }
 

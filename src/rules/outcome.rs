@@ -52,6 +52,13 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
+    /// Adds a problem, once: a trail that fails, fails for every step of every scope.
+    pub fn tell(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
     pub fn with_steps<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a Target, &'a Step, &'a StepOutcome)> {
         plan.targets.iter().zip(&self.steps).flat_map(|(target, outcomes)| {
             target.steps.iter().zip(outcomes).map(move |(step, outcome)| (&target.target, step, outcome))
