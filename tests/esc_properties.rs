@@ -202,6 +202,15 @@ proptest! {
     }
 }
 
+/// Each is merged over the other: the chain of bases must end all the same.
+#[test]
+fn documents_that_import_each_other_end() {
+    let text = "imports: [ba, se]\nvalues:\n  object: { own: 1 }\n  text: { fn::toString: \"${object}\" }\n  copy: ${object}\n";
+    let evaluated = open(text, &[("ba", text.to_owned()), ("se", text.to_owned())]);
+    assert!(summaries(&evaluated).iter().any(|summary| summary.starts_with("cyclic import of ")));
+    assert!(evaluated.value.is_some());
+}
+
 #[test]
 fn deep_nesting_is_an_error() {
     let deep = |levels: usize| format!("values:\n  a: {}1{}\n", "[".repeat(levels), "]".repeat(levels));

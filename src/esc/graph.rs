@@ -325,10 +325,13 @@ impl Graph {
     pub fn merge(&mut self, id: ValueId, base: Option<ValueId>) -> Result<(), Exhausted> {
         let Some(base) = base.filter(|base| !self.same(id, *base)) else { return Ok(()) };
         self.spend(VISIT)?;
-        match self[id].base {
+        let own = self[id].base;
+        match own {
             // Its members were merged when the base was set.
             Some(own) if self.same(own, base) => return Ok(()),
             Some(own) => self.merge(own, Some(base))?,
+            // A chain that leads back has no end. Documents that import each other ask for one.
+            None if self.leads_to(base, id)? => return Ok(()),
             None => self[id].base = Some(base),
         }
         self[id].depth = self[id].depth.max(self[base].depth);
@@ -347,6 +350,19 @@ impl Graph {
             self[id].schema = self.schemas.merged(base_schema, self[id].schema);
         }
         Ok(())
+    }
+
+    /// Whether `id` is one of the bases of `from`.
+    fn leads_to(&mut self, from: ValueId, id: ValueId) -> Result<bool, Exhausted> {
+        let mut base = Some(from);
+        while let Some(under) = base {
+            if under == id {
+                return Ok(true);
+            }
+            self.spend(VISIT)?;
+            base = self[under].base;
+        }
+        Ok(false)
     }
 
     /// A copy that shares nothing with the original.
