@@ -21,6 +21,9 @@ mod support;
 const TEXT: &str =
     "# kept\nvalues:\n  api-keys:\n    OPENAI_API_KEY:\n      fn::secret: marker-value\n    PORT: 8080\n";
 
+/// As Pulumi's evaluator, the loopback one leaves these as they are spelled.
+const NUMBERS: &str = "values: { all: { fn::fromJSON: '[1e6, 1E6, 1E+06, -0, 1.50]' } }\n";
+
 /// Quick and as patient as the tests need.
 const RETRY: Retry =
     Retry { attempts: 4, first_delay: Duration::from_millis(1), longest_delay: Duration::from_secs(1) };
@@ -36,7 +39,7 @@ fn production() -> EscName {
 async fn world() -> Running {
     let mut options = Options::new(support::clock);
     options.seed = serde_json::from_value(json!({"esc": {
-        "environments": {"payready/sophia-esc/production": TEXT, "payready/sophia-esc/staging": "values: {}\n"},
+        "environments": {"payready/sophia-esc/production": TEXT, "payready/sophia-esc/staging": NUMBERS},
         "tokens": {"pul-reader": {"permission": "read"}, "pul-stranger": {"organizations": ["elsewhere"]}}
     }}))
     .unwrap();
@@ -85,6 +88,15 @@ async fn an_environment_is_opened_at_a_known_revision() {
     let paths: Vec<String> = running.requests().into_iter().map(|request| request.path).collect();
     assert!(paths[1].ends_with("/production/versions/2/open"), "{paths:?}");
     assert_eq!(paths.len(), 3);
+}
+
+#[tokio::test]
+async fn numbers_arrive_as_they_are_spelled() {
+    let opened =
+        cloud(&world().await).await.open(&name("payready/sophia-esc/staging"), &Version::Latest).await.unwrap();
+    let all = text_at(&opened.values, &["all"]);
+    assert_eq!(all.to_text(), r#""1e6","1E6","1E+06","-0","1.50""#);
+    assert_eq!(all.to_plain_json(false).to_string(), "[1e6,1E6,1E+06,-0,1.50]");
 }
 
 #[tokio::test]

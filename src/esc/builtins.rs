@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD as ALPHABET;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use serde_json::Value as Json;
 
 use super::eval::Mode;
@@ -15,6 +12,7 @@ use super::expression::Builtin;
 use super::graph::{self, Content, Exhausted, ExprId, Mark, ValueId};
 use super::schema::{self, SchemaId};
 use super::value::{self, Value};
+use super::{base64, json};
 
 type Given<T> = Result<T, Exhausted>;
 
@@ -26,7 +24,7 @@ impl Evaluator<'_> {
             Builtin::ToJson(value) => self.encode_json(id, *value),
             Builtin::FromJson(text) => self.decode_json(id, *text),
             Builtin::ToText(value) => self.stringify(id, *value),
-            Builtin::ToBase64(text) => self.convert(id, *text, |text| Ok(STANDARD.encode(text))),
+            Builtin::ToBase64(text) => self.convert(id, *text, |text| Ok(base64::encode(text))),
             Builtin::FromBase64(text) => self.convert(id, *text, from_base64),
             Builtin::Join(delimiter, values) => self.join(id, *delimiter, *values),
             Builtin::Split(delimiter, text) => self.split(id, *delimiter, *text),
@@ -195,18 +193,14 @@ impl Evaluator<'_> {
         };
         let text = self.text_of(argument);
         self.graph.spend(text.len() * graph::VALUE / 2)?;
-        // Only the first value is read; what follows it is ignored.
-        let json = match serde_json::Deserializer::from_str(&text).into_iter::<Json>().next() {
-            Some(Ok(json)) => json,
-            Some(Err(error)) if !error.is_eof() => {
-                return Ok(self.failed(id, schema::ANY, secret, format!("decoding JSON string: {error}")));
+        match json::read_first(&text) {
+            Ok(json) => Ok(self.import_json(&json, id, secret)),
+            Err(error) => {
+                // **Go's words repeat a character of the text**, which may be a secret.
+                let reason = if secret { error.without_text() } else { error.to_string() };
+                Ok(self.failed(id, schema::ANY, secret, format!("decoding JSON string: {reason}")))
             }
-            other => {
-                let reason = if other.is_none() { "EOF" } else { "unexpected EOF" };
-                return Ok(self.failed(id, schema::ANY, secret, format!("decoding JSON string: {reason}")));
-            }
-        };
-        Ok(self.import_json(&json, id, secret))
+        }
     }
 
     fn import_json(&mut self, json: &Json, def: ExprId, secret: bool) -> ValueId {
@@ -356,17 +350,8 @@ impl Evaluator<'_> {
     }
 }
 
-/// Go's standard base64: padded, line ends ignored, stray bits in the last letter ignored.
 fn from_base64(text: &str) -> Result<String, String> {
-    let letters: String = text.chars().filter(|letter| !matches!(letter, '\r' | '\n')).collect();
-    let lenient = GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
-    let bytes = lenient.decode(&letters).map_err(|error| {
-        let place = match error {
-            base64::DecodeError::InvalidByte(place, _) => place,
-            _ => letters.len() / 4 * 4,
-        };
-        format!("decoding base64 string: illegal base64 data at input byte {place}")
-    })?;
+    let bytes = base64::decode(text).map_err(|error| format!("decoding base64 string: {error}"))?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| go_text(error.as_bytes())))
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::eval::{Mode, Rotation, RotationStatus};
 use super::evaluator::Evaluator;
-use super::graph::{Exhausted, ExprId, Kind, Mark, ValueId};
+use super::graph::{Exhausted, ExprId, Kind, Mark, ROOT, ValueId};
 use super::path::push_key;
 use super::provider::Context;
 use super::schema::{self, SchemaId};
@@ -55,7 +55,7 @@ impl Evaluator<'_> {
         let state = self.typed(state, accept_state)?;
         let rotates = self.rotates(id);
         // Only the root document is ever rotated.
-        let rotating = matches!(self.mode, Mode::Rotate { .. }) && self.graph[id].document == 0;
+        let rotating = matches!(self.mode, Mode::Rotate { .. }) && self.graph[id].document == ROOT;
         let observed = if rotating { Mark::Unknown } else { Mark::ObservableUnknown };
         let (Some(rotator), Some(inputs), Some(state)) = (rotator, inputs, state) else {
             return Ok(self.not_evaluated(id, output, rotates));
@@ -126,7 +126,7 @@ impl Evaluator<'_> {
     fn rotates(&self, id: ExprId) -> bool {
         let node = &self.graph[id];
         match &self.mode {
-            Mode::Rotate { paths } if node.document == 0 => match paths {
+            Mode::Rotate { paths } if node.document == ROOT => match paths {
                 Some(paths) if !paths.is_empty() => {
                     let path = node.site.trail.path();
                     paths.iter().any(|listed| {

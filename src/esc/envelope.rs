@@ -4,8 +4,7 @@
 //! It says nothing about the cipher: each crypter puts its own bytes inside. The checksum finds accidents,
 //! not attacks; those are the cipher's task.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use super::base64::{self, Illegal};
 
 const MAGIC: &[u8; 4] = b"escx";
 const VERSION: u32 = 1;
@@ -23,8 +22,8 @@ pub enum EnvelopeError {
     Checksum,
     #[error("invalid ciphertext: unsupported version")]
     Version,
-    #[error("invalid ciphertext: illegal base64 data at input byte {0}")]
-    Base64(usize),
+    #[error("invalid ciphertext: {0}")]
+    Base64(#[from] Illegal),
 }
 
 /// Wraps a ciphertext.
@@ -41,7 +40,7 @@ pub fn encode(ciphertext: &[u8]) -> Result<String, EnvelopeError> {
     bytes.extend_from_slice(ciphertext);
     let checksum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&checksum.to_be_bytes());
-    Ok(STANDARD.encode(bytes))
+    Ok(base64::encode(&bytes))
 }
 
 /// Takes the ciphertext out of an envelope. Line breaks in `text` are ignored, as ESC's reader does.
@@ -49,14 +48,7 @@ pub fn encode(ciphertext: &[u8]) -> Result<String, EnvelopeError> {
 /// # Errors
 /// [`EnvelopeError`]; the first that applies, in the order of its cases but for base64, which comes first.
 pub fn decode(text: &str) -> Result<Vec<u8>, EnvelopeError> {
-    let joined: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    let bytes = STANDARD.decode(&joined).map_err(|error| {
-        use base64::DecodeError as E;
-        EnvelopeError::Base64(match error {
-            E::InvalidByte(at, _) | E::InvalidLastSymbol(at, _) => at,
-            E::InvalidLength(_) | E::InvalidPadding => joined.len(),
-        })
-    })?;
+    let bytes = base64::decode(text)?;
     let (body, checksum) = match bytes.len().checked_sub(4) {
         Some(end) if bytes.len() >= SHORTEST => bytes.split_at(end),
         _ => return Err(EnvelopeError::TooShort),
@@ -81,14 +73,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn envelope(change: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut bytes = STANDARD.decode(encode(b"cipher").unwrap()).unwrap();
+        let mut bytes = base64::decode(&encode(b"cipher").unwrap()).unwrap();
         change(&mut bytes);
-        STANDARD.encode(bytes)
+        base64::encode(bytes)
     }
 
     #[test]
     fn has_the_layout_of_the_fact_sheet() {
-        let bytes = STANDARD.decode(encode(b"abcd").unwrap()).unwrap();
+        let bytes = base64::decode(&encode(b"abcd").unwrap()).unwrap();
         assert_eq!(&bytes[..12], b"escx\x00\x00\x00\x01abcd");
         // zlib.crc32(b"escx\0\0\0\1abcd")
         assert_eq!(bytes[12..], crc32fast::hash(&bytes[..12]).to_be_bytes());

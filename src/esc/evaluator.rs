@@ -10,7 +10,7 @@ use super::diagnostic::Diagnostic;
 use super::document::{self, Document};
 use super::eval::{ANONYMOUS, Decrypter, Loader, MOST_DOCUMENTS, Mode, Rotation};
 use super::expression::{Expr, ExprKind, Findings, Site, duplicate, range};
-use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Graph, Kind, Node, State, Step, Val, ValueId};
+use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Graph, Kind, Node, ROOT, State, Step, Val, ValueId};
 use super::provider::Providers;
 use super::schema::{self, SchemaId};
 use super::value::{Value, go_quote};
@@ -155,9 +155,9 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// What the host knows, and which environment this is.
+    /// What the host knows, and which environment this is. All of it stands in the root, for whichever document.
     fn context(&mut self, id: DocumentId) -> ValueId {
-        let def = self.node(id, Site::default(), 0, Kind::Missing, None);
+        let def = self.node(ROOT, Site::default(), 0, Kind::Missing, None);
         let mut entries = BTreeMap::new();
         for (key, value) in self.host {
             entries.insert(Rc::from(key.as_str()), self.import_value(value, def, false));
@@ -309,7 +309,7 @@ impl<'a> Evaluator<'a> {
 
     fn fresh(&mut self, id: ExprId, accept: SchemaId) -> Given<ValueId> {
         let rotate_only = self.graph.schemas[accept].rotate_only;
-        let root = self.graph[id].document == 0;
+        let root = self.graph[id].document == ROOT;
         if rotate_only && (matches!(self.mode, Mode::Open) || !root) {
             // Inputs of a rotation are nobody else's business; only who edits the root must be able to read them.
             let value = self.graph.unknown(id, schema::ANY);

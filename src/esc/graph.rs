@@ -32,6 +32,7 @@ pub struct ExprId(u32);
 pub struct ValueId(u32);
 /// Names a document of the evaluation: the root, or an import.
 pub type DocumentId = u32;
+pub const ROOT: DocumentId = 0;
 
 /// Where something stands: which document, and where in it.
 #[derive(Debug, Clone, Copy)]

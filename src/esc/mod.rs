@@ -1,6 +1,7 @@
 //! Floor 1: the ESC environment language: parse, evaluate, edit. Loading and decrypting are callbacks.
 
 mod access;
+mod base64;
 mod builtins;
 pub mod call;
 pub mod changes;
@@ -17,6 +18,7 @@ pub mod expression;
 pub mod flat;
 mod graph;
 pub mod interpolation;
+pub mod json;
 pub mod page;
 pub mod path;
 pub mod projection;

@@ -223,7 +223,7 @@ impl Range {
 }
 
 fn number(text: &str) -> Json {
-    text.parse::<serde_json::Number>().map_or_else(|_| Json::String(text.to_owned()), Json::Number)
+    super::json::number(text).map_or_else(|| Json::String(text.to_owned()), Json::Number)
 }
 
 /// Go's `strconv.Quote` (esc-language.md §5).

@@ -21,6 +21,7 @@ use self::routes::Root;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome, Severity};
 use crate::esc::diagnostic::Diagnostic;
+use crate::esc::json::{self, JsonError};
 use crate::esc::value::{Content, Value};
 use crate::io::http::{self, HttpSettings};
 use crate::io::pulumi_login::{self, LoginSettings, PulumiLogin};
@@ -159,14 +160,13 @@ fn neighbours(name: &EscName, others: &[EscName]) -> String {
 }
 
 fn json_of(told: &Told<'_>, answer: &Answer) -> Outcome<Json> {
-    let json: Result<Json, _> = serde_json::from_slice(&answer.body);
-    json.map_err(|error| {
-        let what = if answer.body.trim_ascii().is_empty() {
-            "nothing"
-        } else if error.is_eof() {
-            "truncated JSON"
-        } else {
-            "something that is not JSON"
+    // Not serde_json: a number of a value is its text.
+    let text = std::str::from_utf8(&answer.body).map_err(|_| told.malformed(answer, "something that is not JSON"))?;
+    json::read(text).map_err(|error| {
+        let what = match error {
+            JsonError::Nothing => "nothing",
+            JsonError::Cut => "truncated JSON",
+            JsonError::Character { .. } | JsonError::TooDeep => "something that is not JSON",
         };
         told.malformed(answer, what)
     })

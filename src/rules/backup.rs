@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::import::dotted;
 use crate::base::error::Problem;
 use crate::base::secret::SecretValue;
+use crate::esc::json::{self, JsonError};
 use crate::esc::path::{Path, Step};
 use crate::esc::value::{Content, Value};
 
@@ -97,6 +98,12 @@ pub enum NotABackup {
     Damaged,
 }
 
+/// Takes out the values of each stack that has some.
+fn stack_values(backup: &mut Json) -> Vec<(String, Json)> {
+    let stacks = backup.get_mut("stacks").and_then(Json::as_object_mut).into_iter().flatten();
+    stacks.filter_map(|(name, kept)| Some((name.clone(), kept.get_mut("values")?.take()))).collect()
+}
+
 impl Backup {
     #[must_use]
     pub fn new(manifest: Manifest, definition: String) -> Self {
@@ -133,8 +140,11 @@ impl Backup {
     /// # Errors
     /// [`NotABackup`].
     pub fn from_text(text: &[u8]) -> Result<Self, NotABackup> {
-        let json: Json = serde_json::from_slice(text)
-            .map_err(|error| if error.is_eof() { NotABackup::Damaged } else { NotABackup::Foreign })?;
+        let text = std::str::from_utf8(text).map_err(|_| NotABackup::Foreign)?;
+        let mut json = json::read(text).map_err(|error| match error {
+            JsonError::Nothing | JsonError::Cut => NotABackup::Damaged,
+            JsonError::Character { .. } | JsonError::TooDeep => NotABackup::Foreign,
+        })?;
         if json.get("format").and_then(Json::as_str) != Some(FORMAT) {
             return Err(NotABackup::Foreign);
         }
@@ -143,7 +153,12 @@ impl Backup {
             Some(version) => return Err(NotABackup::Newer(version)),
             None => return Err(NotABackup::Damaged),
         }
-        let backup: Self = serde_json::from_value(json).map_err(|_| NotABackup::Damaged)?;
+        // serde would write the numbers of the values anew.
+        let values = stack_values(&mut json);
+        let mut backup: Self = serde_json::from_value(json).map_err(|_| NotABackup::Damaged)?;
+        for (name, values) in values {
+            backup.stacks.entry(name).and_modify(|kept| kept.values = values);
+        }
         let whole = backup.manifest.stacks.iter().all(|contents| backup.stacks.contains_key(&contents.stack));
         if whole && backup.manifest.stacks.len() == backup.stacks.len() { Ok(backup) } else { Err(NotABackup::Damaged) }
     }
@@ -421,6 +436,16 @@ mod tests {
         assert!(same.iter().all(|(_, difference)| *difference == Difference::Same), "{same:?}");
         assert!(kept.values().member("gone").unwrap().unknown);
         assert!(!format!("{read:?}").contains("marker") && format!("{read:?}").contains("octocat"));
+    }
+
+    #[test]
+    fn numbers_are_kept_as_they_are_spelled() {
+        let mut backup = samples::backup();
+        let numbers = json::read(r#"{"all": [1e6, 1E6, 1E+06, -0, 1.50]}"#).unwrap();
+        backup.stacks.get_mut("production").unwrap().values = numbers;
+        let read = Backup::from_text(backup.to_text().unwrap().as_bytes()).unwrap();
+        let all = read.stacks["production"].values().member("all").unwrap().to_text();
+        assert_eq!(all, r#""1e6","1E6","1E+06","-0","1.50""#);
     }
 
     #[test]
