@@ -287,8 +287,7 @@ func run(dir, name string, load func() providers) map[string]any {
 		for _, one := range rotations {
 			step := fmt.Sprintf("%s: %s", one.Path, one.Status)
 			if one.Patch != nil {
-				state, err := json.Marshal(one.Patch.Replacement.ToJSON(false))
-				must(err)
+				state := plain(one.Patch.Replacement.ToJSON(false))
 				step = fmt.Sprintf("%s at %s: %s", step, one.Patch.DocPath, state)
 			}
 			steps = append(steps, step)
@@ -298,6 +297,15 @@ func run(dir, name string, load func() providers) map[string]any {
 		all["rotate"] = r
 	}
 	return all
+}
+
+// JSON without Go's escapes for HTML.
+func plain(value any) string {
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	must(enc.Encode(value))
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 func must(err error) {
@@ -330,9 +338,7 @@ func corpus(dir string) {
 			}()
 		}
 	}
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetEscapeHTML(false)
-	must(enc.Encode(all))
+	fmt.Println(plain(all))
 }
 
 // The documents of benches/evaluate.rs, letter by letter.
