@@ -1,7 +1,7 @@
 //! The door: the only place that writes to the terminal and knows exit codes.
 //!
 //! **Data goes to stdout, everything else to stderr.** A reader that closed its end of the pipe ends the
-//! output quietly.
+//! output quietly; any other failed write ends the run with 1, for what was asked for did not arrive.
 
 use std::io::{self, Write};
 
@@ -35,6 +35,8 @@ pub struct Door {
     quiet: bool,
     /// In a job, problems become annotations and foreign text is kept from giving commands.
     job: Option<Job>,
+    /// Whether something for stdout was lost.
+    lost: bool,
 }
 
 impl Door {
@@ -59,7 +61,7 @@ impl Door {
                 out = Box::new(Disarmed::new(out));
             }
         }
-        Self { out, err, format, quiet, job }
+        Self { out, err, format, quiet, job, lost: false }
     }
 
     #[must_use]
@@ -118,7 +120,8 @@ impl Door {
             true => report.log(&mut Disarmed::new(anstream::StripStream::new(io::stdout()))),
             false => report::write(report, self.format, &mut *self.out),
         });
-        end_quietly(&written.and_then(|()| self.out.flush()));
+        let written = written.and_then(|()| self.out.flush());
+        self.wrote(written);
         if let Some(job) = self.job.as_mut().filter(|_| as_log) {
             report.findings().iter().for_each(|finding| job.annotate(finding));
         }
@@ -132,8 +135,10 @@ impl Door {
         }
     }
 
-    /// Ends the run: the action's outputs are written. Answers the exit code.
+    /// Ends the run: the action's outputs are written. Answers the exit code: 1 for a run that is done, and could not
+    /// say so.
     pub fn finish(&mut self, exit_code: u8) -> u8 {
+        let exit_code = if self.lost { exit_code.max(1) } else { exit_code };
         match self.job.as_mut().map(|job| job.finish(exit_code)) {
             Some(Err(failure)) => exit_code.max(self.failure(&failure)),
             _ => exit_code,
@@ -143,7 +148,19 @@ impl Door {
     /// Writes bytes to stdout: values that were asked for, and files for `-`.
     pub fn data(&mut self, bytes: &[u8]) {
         let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
-        end_quietly(&written);
+        self.wrote(written);
+    }
+
+    /// A closed pipe is the reader's choice, not our failure.
+    fn wrote(&mut self, written: io::Result<()>) {
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.lost => {
+                self.lost = true;
+                let failure = Failure::unexpected("output", "stdout could not be written").cause(error);
+                self.failure(&failure.hint("what was asked for did not arrive there; what was changed stays changed"));
+            }
+            _ => {}
+        }
     }
 
     /// Says something on stderr; not with `--quiet`.
@@ -213,13 +230,4 @@ fn as_problem(failure: &Failure) -> Problem {
     let message = std::iter::once(failure.message.clone()).chain(causes).collect::<String>();
     let hint = (!failure.hints.is_empty()).then(|| failure.hints.join("\n"));
     Problem { hint, ..Problem::error(failure.code, message) }
-}
-
-/// A closed pipe is the reader's choice, not our failure.
-fn end_quietly(written: &io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        let _ = writeln!(io::stderr(), "error[output]: could not write to stdout: {error}");
-    }
 }
