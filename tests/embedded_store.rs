@@ -21,6 +21,7 @@ use sophia_secrets_sync::base::error::Failure;
 use sophia_secrets_sync::esc::edit::{Edit, NewValue, apply};
 use sophia_secrets_sync::esc::path::lookup;
 use sophia_secrets_sync::esc::provider::Providers;
+use sophia_secrets_sync::flow::env;
 use sophia_secrets_sync::io::age_keys::Identities;
 use sophia_secrets_sync::io::esc_local::{EscLocal, Settings};
 use sophia_secrets_sync::io::source::{Opened, Secrets, Source as _, Version};
@@ -224,6 +225,152 @@ async fn what_is_edited_by_hand_is_warned_about_recorded_and_encrypted() {
     let authors: Vec<String> =
         store.revisions(&at, 9).await.unwrap().into_iter().map(|revision| revision.author).collect();
     assert_eq!(authors, ["alice", "edited in place", "alice"]);
+    let files = everything(world.folder.path());
+    assert!(!files.contains("pa$$word"), "a secret stands in a file: {files}");
+
+    // A hand that puts the plain text of the newest revision there changes nothing.
+    let shown = store.read(&at, &Version::Latest, Secrets::Decrypted).await.unwrap();
+    write(&world.file("o/p/e.yaml"), &shown.text);
+    assert_eq!(store.update(&at, &shown.text, None).await.unwrap().0, Some(3));
+    assert_eq!((world.text("o/p/e.yaml"), store.revisions(&at, 9).await.unwrap().len()), (text, 3));
+}
+
+#[tokio::test]
+async fn what_a_hand_left_that_cannot_be_read_is_kept_as_a_secret() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let texts = [
+        "values: {s: {fn::secret: marker ${x} $$}",
+        "values:\n  s: {fn::secret: [marker]}\n",
+        "values:\n  s: {fn::secret: marker, other: 1}\n",
+        "values:\n  s: {fn::Secret: marker}\n",
+        "values:\n  'fn::secret': {marker: 1}\n",
+    ];
+    for text in texts {
+        write(&world.file("o/p/e.yaml"), text);
+        store.update(&at, "values: {}\n", None).await.unwrap();
+        assert!(!everything(world.folder.path()).contains("marker"), "{text}");
+        let recorded = &store.revisions(&at, 2).await.unwrap()[1];
+        assert_eq!(recorded.author, "edited in place", "{text}");
+        let opened = store.open(&at, &Version::Revision(recorded.number)).await.unwrap();
+        assert_eq!(text_at(&opened, "text").as_deref(), Some(text));
+    }
+    // What speaks of no secret is recorded as it is.
+    write(&world.file("o/p/e.yaml"), "values: [");
+    store.update(&at, "values: {}\n", None).await.unwrap();
+    let number = store.revisions(&at, 2).await.unwrap()[1].number;
+    let recorded = store.read(&at, &Version::Revision(number), Secrets::Encrypted).await.unwrap();
+    assert_eq!(recorded.text, "values: [");
+}
+
+#[tokio::test]
+async fn without_its_keys_an_environment_gets_no_new_ones() {
+    let world = World::new();
+    let (store, at, keys) = (world.store(), name("o/p/e"), world.file("o/p/.sophia/e/keys.json"));
+    store.create(&at).await.unwrap();
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    std::fs::remove_file(&keys).unwrap();
+    for _ in 0..2 {
+        let failure = edit(&store, &at, &[secret("t", "marker")]).await.unwrap_err();
+        assert_eq!((failure.code, failure.kind.exit_code(), keys.exists()), ("store-keys-missing", 2, false));
+        let (friend, _) = Identities::generate();
+        let failure = store.add_recipients(&at, &friend.recipients(), false).unwrap_err();
+        assert_eq!((failure.code, keys.exists()), ("store-keys-missing", false));
+    }
+    // A file that never had any gets them with the first secret that is stored, and not with one that is refused.
+    write(&world.file("o/p/new.yaml"), "values: {}\n");
+    let (at, keys) = (name("o/p/new"), world.file("o/p/.sophia/new/keys.json"));
+    let refused = store.update(&at, "values: {s: {fn::secret: marker}, b: '${none}'}\n", None).await.unwrap_err();
+    assert_eq!((refused.code, keys.exists()), ("esc-diagnostics", false));
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("marker"));
+}
+
+#[tokio::test]
+async fn git_is_told_to_leave_out_what_belongs_to_a_writer() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(world.folder.path()).output().unwrap()
+    };
+    assert!(git(&["init", "--quiet"]).status.success());
+    let ignored = |path: &str| git(&["check-ignore", "--quiet", path]).status.success();
+    let below = |file: &str| format!("o/p/.sophia/e/{file}");
+    let told = |when: &str| {
+        for file in ["lock", "pending.yaml", "next.yaml", ".x.tmp", "revisions/.x.tmp"] {
+            assert!(ignored(&below(file)), "{when}: {file}");
+        }
+        for file in ["keys.json", "tags.json", "revisions/000001.yaml"] {
+            assert!(!ignored(&below(file)), "{when}: {file}");
+        }
+    };
+    told("a new store");
+    let old = "# written by sophia-secrets-sync\n.*.tmp\n.sophia/*/lock\n.sophia/*/pending.yaml\n";
+    write(&world.file(".gitignore"), old);
+    assert!(!ignored(&below("lock")));
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    told("an older one");
+    write(&world.file(".gitignore"), "mine\n");
+    edit(&store, &at, &[secret("s", "other")]).await.unwrap();
+    assert_eq!(world.text(".gitignore"), "mine\n");
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_goes_with_the_next_write() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let before = world.text("o/p/e.yaml");
+    let left = [".abc.tmp", "revisions/.def.tmp", "next.yaml", "pending.yaml"];
+    for file in left {
+        write(&world.file(&format!("o/p/.sophia/e/{file}")), "half");
+    }
+    assert_eq!(store.read(&at, &Version::Latest, Secrets::Encrypted).await.unwrap().text, before);
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    for file in left {
+        assert!(!world.file(&format!("o/p/.sophia/e/{file}")).exists(), "{file}");
+    }
+    assert_eq!(store.open(&at, &Version::Latest).await.unwrap().revision, Some(2));
+}
+
+#[tokio::test]
+async fn many_who_set_at_once_all_succeed() {
+    let world = World::new();
+    let at = name("o/p/e");
+    world.store().create(&at).await.unwrap();
+    let set = |number: usize| {
+        let (store, at) = (world.store(), at.clone());
+        tokio::spawn(async move {
+            let (path, value) = (format!("k{number}").parse().unwrap(), NewValue::Yaml(number.to_string()));
+            env::set(&store, &at, &path, value, false).await
+        })
+    };
+    let running: Vec<_> = (0..20).map(set).collect();
+    for one in running {
+        one.await.unwrap().unwrap();
+    }
+    let opened = world.store().open(&at, &Version::Latest).await.unwrap();
+    assert_eq!(opened.revision, Some(21));
+    for number in 0..20 {
+        assert_eq!(text_at(&opened, &format!("k{number}")), Some(number.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_revision_does_not_keep_the_definition_from_its_use() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    write(&world.file("o/p/.sophia/e/revisions/000002.yaml"), "damaged");
+    let opened = store.open(&at, &Version::Latest).await.unwrap();
+    assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("marker"), None));
+    assert_eq!(store.open(&at, &Version::Revision(2)).await.unwrap_err().code, "store-damaged");
+    assert_eq!(edit(&store, &at, &[secret("s", "new")]).await.unwrap(), Some(4));
+    assert_eq!(text_at(&store.open(&at, &Version::Revision(3)).await.unwrap(), "s").as_deref(), Some("marker"));
 }
 
 #[tokio::test]

@@ -121,7 +121,18 @@ pub fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     Builder::new(text).document()
 }
 
-/// The same, with an empty text in place of every alias: what it stands for is in the tree once, at its anchor.
+/// The same for a text that is one value: anything behind it is an error at its place.
+///
+/// # Errors
+/// Those of [`parse`], and [`YamlError`] for what stands behind the value.
+pub fn parse_whole(text: &str) -> Result<Option<Node>, YamlError> {
+    let mut builder = Builder::new(text);
+    let node = builder.document()?;
+    builder.end()?;
+    Ok(node)
+}
+
+/// The same as [`parse`], with an empty text in place of every alias: what it stands for is in the tree once, at its anchor.
 ///
 /// # Errors
 /// [`YamlError`] for a syntax error, or nesting below [`DEEPEST`].
@@ -175,6 +186,18 @@ impl<'t> Builder<'t> {
                 Some((Event::DocumentEnd | Event::StreamEnd, _)) | None => return Ok(None),
                 Some((Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _)) => {}
                 Some((event, span)) => return self.node(event, span, 0).map(Some),
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), YamlError> {
+        let more = |mark| YamlError { message: "the value ends before this, and more follows".into(), mark };
+        loop {
+            match self.parser.next_event() {
+                None | Some(Ok((Event::StreamEnd, _))) => return Ok(()),
+                Some(Ok((Event::DocumentEnd | Event::Nothing, _))) => {}
+                Some(Ok((_, span))) => return Err(more(self.mark(&span.start))),
+                Some(Err(error)) => return Err(more(self.mark(error.marker()))),
             }
         }
     }
@@ -361,6 +384,25 @@ mod tests {
             assert_eq!(start, Mark::new(2, 1, 3), "{text}");
         }
         assert_eq!(parse("k: [a]\n").unwrap().unwrap().get("k").unwrap().span.start.column(), 4);
+    }
+
+    #[test]
+    fn a_value_with_something_behind_it_is_not_read_as_one() {
+        for (text, line, column) in [
+            ("hello world\nkey: value\nmore", 2, 4),
+            ("a\nb: [c", 2, 2),
+            ("{a: 1} x", 1, 8),
+            ("[a]\n[b]\n", 2, 1),
+            ("a\n---\nb\n", 2, 1),
+            ("a\n--- {}\n", 2, 1),
+        ] {
+            assert!(parse(text).is_ok(), "{text}");
+            let error = parse_whole(text).unwrap_err();
+            assert_eq!((error.mark.line(), error.mark.column()), (line, column), "{text}: {error}");
+        }
+        for text in ["a", "a\n...\n", "---\na\n", "# c\na: 1 # d\n# e\n", "|\n  a\n  b\n", ""] {
+            assert_eq!(parse_whole(text), parse(text), "{text}");
+        }
     }
 
     #[test]

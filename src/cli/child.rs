@@ -68,7 +68,10 @@ pub async fn run(args: ChildArgs, session: &Session, door: &mut Door) -> Outcome
         at_a_terminal: std::io::stdin().is_terminal(),
     };
     let redacted = (!args.no_redact).then(|| redacted(&found.variables, door));
-    child::run(settings, redacted).await
+    child::run(settings, redacted).await.map_err(|failure| match failure.code {
+        "command-missing" => failure.hint("the command stands after `--`"),
+        _ => failure,
+    })
 }
 
 fn redacted(variables: &[Variable], door: &mut Door) -> Redacted {

@@ -260,6 +260,17 @@ impl Session {
         recipients: &[Recipient],
         providers: Providers,
     ) -> Outcome<EscLocal> {
+        let shown = root.display();
+        if root.starts_with("~") {
+            return Err(Failure::usage(
+                "esc-url",
+                format!("`{shown}` is not your home: only a shell's own word `~` is"),
+            )
+            .hint("write it with $HOME, as in \"file://$HOME/esc\""));
+        }
+        if files::is_there(root) && !files::is_folder(root) {
+            return Err(Failure::usage("esc-url", format!("`{shown}` is a file, and a store is a folder")));
+        }
         let identities = self.age_identities(age_identity)?;
         Ok(EscLocal::new(Settings {
             root: root.to_owned(),

@@ -15,7 +15,8 @@ use super::connect::Session;
 use super::door::Door;
 use super::input;
 use crate::base::environment::EscName;
-use crate::base::error::{Failure, Outcome};
+use crate::base::error::{Failure, Outcome, Place};
+use crate::base::yaml;
 use crate::esc::edit::Edit;
 use crate::esc::path::Path;
 use crate::flow::env::{self, Changed, Given};
@@ -23,7 +24,8 @@ use crate::io::files;
 use crate::io::recorded::Recorded;
 use crate::io::source::{Source, Version};
 use crate::report::Format;
-use crate::report::env::EnvChange;
+use crate::report::env::{EnvChange, SCHEMA_VERSION};
+use crate::report::findings::FindingsReport;
 
 #[derive(Debug, Clone, Args)]
 pub struct EnvArgs {
@@ -81,10 +83,20 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
         EnvCommand::Check { environment, file } => {
             let name = here.latest(&environment, door)?;
             let given = file.map(|file| given(&file)).transpose()?;
-            let warnings = env::check(source, &name, given.as_ref()).await?;
-            door.problems(&warnings);
-            door.note(&format!("{name}: no errors"));
-            Ok(0)
+            let checked = env::check(source, &name, given.as_ref()).await;
+            if door.format() == Format::Human {
+                door.problems(&checked?);
+                door.note(&format!("{name}: no errors"));
+                return Ok(0);
+            }
+            let (problems, code) = match checked {
+                Ok(warnings) => (warnings, 0),
+                Err(failure) if failure.code == "esc-diagnostics" => (failure.problems, failure.kind.exit_code()),
+                Err(failure) => return Err(failure),
+            };
+            let (command, subject) = ("env check", name.to_string());
+            door.report(&FindingsReport { command, subject, problems, unchecked: Vec::new() });
+            Ok(code)
         }
         EnvCommand::Edit { environment, file, show_secrets } => {
             let name = here.latest(&environment, door)?;
@@ -107,11 +119,21 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
                 return Ok(0);
             }
             let found = env::get(source, &name, &version, &path, show_secrets).await?;
-            door.data(found.value.as_bytes());
+            match door.format() {
+                Format::Human => door.data(found.value.as_bytes()),
+                Format::Json => {
+                    door.data(format!("{:#}\n", explained(&name, &path, &found)).as_bytes());
+                    return Ok(0);
+                }
+                Format::Markdown => {
+                    return Err(Failure::usage("env-form", "a value is not written as Markdown")
+                        .hint("--format json, or --value FORM for the value alone"));
+                }
+            }
             if let Some(defined) = &found.defined {
                 door.note(&format!("\ndefined at {defined}"));
             }
-            if let Some(definition) = found.definition.filter(|_| !path.steps.is_empty()) {
+            if let Some(definition) = found.definition {
                 door.note(&format!("definition:\n  {}", definition.trim_end().replace('\n', "\n  ")));
             }
             Ok(0)
@@ -222,8 +244,12 @@ pub(super) fn named(text: &str, args: &SourceArgs, session: &Session, door: &mut
     Here { session, args }.latest(text, door)
 }
 
+/// The root, when no path was given. An empty one is a variable of a script that holds nothing: it does not mean all.
 fn path_of(text: Option<&str>) -> Outcome<Path> {
-    let text = text.unwrap_or_default();
+    let Some(text) = text else { return Ok(Path::default()) };
+    if text.is_empty() {
+        return Err(Failure::usage("env-path", "the property path is empty").hint("name a property, such as `a.b`"));
+    }
     text.parse().map_err(|error| Failure::usage("env-path", format!("`{text}` is not a property path")).cause(error))
 }
 
@@ -236,11 +262,26 @@ fn read(file: &FilePath) -> Outcome<String> {
     files::read_text(file, LARGEST)
 }
 
-/// A definition from a file, or from stdin for `-`.
+/// A definition from a file, or from stdin for `-`. One without any content is a mistake: a file that was cut, a pipe
+/// whose writer failed.
 fn given(file: &FilePath) -> Outcome<Given> {
     let text = read(file)?;
     let file = if file == FilePath::new("-") { "stdin".to_owned() } else { file.display().to_string() };
+    if matches!(yaml::parse(&text), Ok(None)) {
+        return Err(Failure::usage("env-empty", format!("`{file}` holds no definition; nothing was written"))
+            .hint("`values: {}` is a definition without values"));
+    }
     Ok(Given { text, file })
+}
+
+/// The frozen JSON form of `env get`.
+fn explained(name: &EscName, path: &Path, found: &env::Explained) -> serde_json::Value {
+    let place = |place: &Place| serde_json::json!({"file": place.file, "line": place.line, "column": place.column});
+    serde_json::json!({
+        "schema_version": SCHEMA_VERSION, "command": "env get", "environment": name.to_string(),
+        "path": path.to_string(), "value": found.json, "secret": found.secret,
+        "defined": found.defined.as_ref().map(place), "definition": found.definition
+    })
 }
 
 fn told(door: &mut Door, changed: &Changed) -> u8 {

@@ -1,6 +1,6 @@
 //! `sandbox`: serves loopback GitHub and Pulumi Cloud until stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -50,6 +50,8 @@ pub async fn start(args: &SandboxArgs, session: &Session) -> Outcome<sandbox::Ru
         .map_err(|error| Failure::unexpected("sandbox-world", "the sandbox's world is broken").cause(error))?;
     let mut options = Options::new(super::run::now);
     if let Some(folder) = &args.store {
+        // As --esc-url spells it.
+        let folder = folder.to_str().and_then(|text| text.strip_prefix("file://")).map_or(folder.as_path(), Path::new);
         let identities = session.age_identities(args.age_identity.as_deref())?;
         if identities.is_empty() {
             let folder = folder.display();

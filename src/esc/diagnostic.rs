@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::value::Range;
-use crate::base::error::Severity;
+use crate::base::environment::EscName;
+use crate::base::error::{Problem, Severity};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -34,6 +35,16 @@ impl Diagnostic {
             object.insert("path".into(), json!(path));
         }
         Json::Object(object)
+    }
+
+    /// As a finding of this tool, about the environment `name`. Places are named by `file_of` the environment they lie in.
+    #[must_use]
+    pub fn problem(&self, name: &EscName, file_of: impl FnOnce(&EscName) -> String) -> Problem {
+        let detail = self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+        let path = self.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
+        let place = self.range.as_ref().and_then(|range| range.place(name, file_of));
+        let message = format!("{path}{}{detail}", self.summary);
+        Problem { code: "esc-diagnostic", severity: self.severity, place, message, hint: None }
     }
 
     /// Reads the form of the REST API; a missing severity means error.

@@ -9,6 +9,7 @@ use super::page::{self, Page};
 use super::path::{Path, Step};
 use super::scalar::{self, Scalar};
 use super::splice::{self, Obstacle, Splice};
+use super::stored;
 use crate::base::secret::SecretValue;
 use crate::base::yaml::{self, Content, Mark, Node, Style};
 
@@ -39,8 +40,8 @@ pub enum Edit {
 pub enum EditError {
     #[error("the environment is not YAML that can be read: {message} (line {}, column {})", mark.line(), mark.column())]
     NotYaml { message: String, mark: Mark },
-    #[error("the new value of `{path}` is not YAML: {message}")]
-    NewValue { path: Path, message: String },
+    #[error("the new value of `{path}` is not YAML: {message} (line {}, column {} of the value)", mark.line(), mark.column())]
+    NewValue { path: Path, message: String, mark: Mark },
     #[error("the secret for `{0}` is not UTF-8 text, and ESC holds text only")]
     NotText(Path),
     #[error("a path names no property")]
@@ -81,13 +82,11 @@ pub(super) fn split_mark(text: &str) -> (&str, &str) {
 }
 
 /// The definition of a property as it stands in `text`, laid out anew without comments; none when the text does
-/// not define it.
+/// not define it. A secret that stands in clear in it is hidden.
 #[must_use]
 pub fn fragment(text: &str, path: &Path) -> Option<String> {
-    let root = yaml::parse(split_mark(text).1).ok().flatten()?;
-    if path.steps.is_empty() {
-        return Some(text.to_owned());
-    }
+    let mut root = yaml::parse(split_mark(text).1).ok().flatten()?;
+    stored::hide(&mut root);
     let steps = full_steps(path, Some(&root), false).ok()?;
     let node = steps.iter().try_fold(&root, |node, step| {
         let at = splice::find_present(node, step).ok().flatten()?;
@@ -256,9 +255,19 @@ fn new_node(path: &Path, value: &NewValue) -> Result<Node, EditError> {
         NewValue::Expression(text) => Ok(emit::string(text)),
         NewValue::Text(text) => Ok(emit::string(&escape(text))),
         NewValue::Yaml(text) => {
-            let wrong = |message: String| EditError::NewValue { path: path.clone(), message };
-            let node = yaml::parse(text).map_err(|error| wrong(error.message))?;
-            Ok(node.unwrap_or_else(|| emit::node(Content::Scalar { text: "null".into(), style: Style::Plain })))
+            let wrong = |message: String, mark| EditError::NewValue { path: path.clone(), message, mark };
+            let text = split_mark(text).1;
+            let node = yaml::parse_whole(text).map_err(|error| wrong(error.message, error.mark))?;
+            let end = match &node {
+                Some(Node { content: Content::Scalar { .. }, span, .. }) => span.end,
+                Some(_) => return Ok(node.unwrap_or_else(null)),
+                None => Mark::new(1, 1, 0),
+            };
+            // Behind quotes, a list or an object a comment is one; a text that is cut at its `#` was not meant.
+            if text.get(end.byte()..).unwrap_or_default().trim_start().starts_with('#') {
+                return Err(wrong("what stands behind `#` is a comment and would be lost".to_owned(), end));
+            }
+            Ok(node.unwrap_or_else(null))
         }
         NewValue::Secret(secret) => {
             let mut bytes = Vec::with_capacity(secret.len());
@@ -267,6 +276,10 @@ fn new_node(path: &Path, value: &NewValue) -> Result<Node, EditError> {
             text.map(|text| secret_node(&text)).ok_or_else(|| EditError::NotText(path.clone()))
         }
     }
+}
+
+fn null() -> Node {
+    emit::node(Content::Scalar { text: "null".into(), style: Style::Plain })
 }
 
 /// `fn::secret` of a text. ESC encrypts the text as it stands, but refuses `${` in it before, and an escape

@@ -178,7 +178,16 @@ fn a_path_that_does_not_fit_is_refused() {
     assert_eq!(one("context.x"), EditError::Reserved("context".into()));
     assert_eq!(one(""), EditError::EmptyPath);
     assert!(matches!(apply("a: [", &[set("a", NewValue::Yaml("1".into()))]), Err(EditError::NotYaml { .. })));
-    assert!(matches!(apply("", &[set("a", NewValue::Yaml("[".into()))]), Err(EditError::NewValue { .. })));
+    for (value, line, column) in
+        [("[", 2, 1), ("a\nb: c\nd", 2, 2), ("{a: 1} x", 1, 8), ("#ff0000", 1, 1), ("blue # or green", 1, 5)]
+    {
+        let refused = apply("", &[set("a", NewValue::Yaml(value.into()))]).unwrap_err();
+        let EditError::NewValue { mark, .. } = &refused else { panic!("{value}: {refused}") };
+        assert_eq!((mark.line(), mark.column()), (line, column), "{value}: {refused}");
+    }
+    for value in ["# c\n[a] # d\n", "{a: 1} # b", "'a' # b", "a#b", "'#'", "|\n  a # b\n"] {
+        assert!(apply("", &[set("a", NewValue::Yaml(value.into()))]).is_ok(), "{value}");
+    }
     assert_eq!(
         apply("a: &x 1\nvalues: {b: *x}\n", &[Edit::Remove { path: path("b") }]).unwrap_err().to_string(),
         "the environment is not YAML that can be read: alias nodes are not supported (line 2, column 13)"

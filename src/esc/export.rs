@@ -9,7 +9,7 @@ use super::evaluator::Evaluator;
 use super::expression::{Builtin, Spelling, range};
 use super::graph::{self, Content, DocumentId, Exhausted, ExprId, Kind, Spot, Step, ValueId};
 use super::interpolation::Accessor;
-use super::value::{self, Range, Value};
+use super::value::{self, HIDDEN, Range, Value};
 
 /// The longest chain of bases that is shown with a value.
 const MOST_BASES: usize = 32;
@@ -154,7 +154,7 @@ impl Evaluator<'_> {
         let kind = self.graph[id].kind.clone();
         let (name, json) = match &*kind {
             Kind::Missing | Kind::Null | Kind::Late { .. } => return Ok(Json::Object(out)),
-            Kind::Text(_) if secret => ("literal", json!("[secret]")),
+            Kind::Text(_) if secret => ("literal", json!(HIDDEN)),
             Kind::Text(text) => {
                 self.graph.spend(text.len())?;
                 ("literal", json!(text.as_ref()))

@@ -6,7 +6,7 @@
 use zeroize::Zeroizing;
 
 use super::emit::{self, Layout};
-use super::value::{Content, Value};
+use super::value::{Content, HIDDEN, Value};
 use crate::base::error::Problem;
 use crate::base::secret::SecretValue;
 use crate::base::yaml::{self, Node, Style as Scalar};
@@ -64,7 +64,7 @@ pub fn project(value: &Value, form: Projection, redact: bool) -> Result<Zeroizin
 /// The value without what is secret in it.
 fn hide(value: &Value) -> Value {
     let content = match &value.content {
-        _ if value.secret => Content::String("[secret]".into()),
+        _ if value.secret => Content::String(HIDDEN.into()),
         Content::List(items) => Content::List(items.iter().map(hide).collect()),
         Content::Object(entries) => {
             Content::Object(entries.iter().map(|(key, value)| (key.clone(), hide(value))).collect())

@@ -11,7 +11,10 @@ use super::emit;
 use super::page::Page;
 use super::path::{Path, Step};
 use super::scalar::{self, Scalar};
+use super::value::HIDDEN;
 use crate::base::yaml::{self, Content, Mark, Node};
+
+const SECRET: &str = "fn::secret";
 
 /// How a static secret stands in the text.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,6 +64,36 @@ pub fn find(text: &str) -> Result<Vec<StaticSecret>, EditError> {
     Ok(found)
 }
 
+/// Whether [`find`] finds every secret of `text`. Not in one that is not YAML but speaks of `fn::secret`, nor where a call
+/// is written in a way that ESC refuses (a number, a list, `fn::Secret`): what stands in it may be meant as a secret.
+#[must_use]
+pub fn tells_all(text: &str) -> bool {
+    fn calls(node: &Node) -> usize {
+        match &node.content {
+            Content::Scalar { .. } => 0,
+            Content::Sequence(items) => items.iter().map(calls).sum(),
+            Content::Mapping(entries) => {
+                let is_call = |key: &Node| key.scalar().is_some_and(|key| key.eq_ignore_ascii_case(SECRET));
+                entries.iter().map(|(key, value)| usize::from(is_call(key)) + calls(key) + calls(value)).sum()
+            }
+        }
+    }
+    match (yaml::parse(text), find(text)) {
+        (Ok(root), Ok(found)) => root.as_ref().map_or(0, calls) == found.len(),
+        _ => !text.to_ascii_lowercase().contains(SECRET),
+    }
+}
+
+/// Puts a stand-in in place of every static secret that stands in clear below `node`.
+pub(super) fn hide(node: &mut Node) {
+    match (stored(node), &mut node.content) {
+        (Some(Stored::Plain(_)), _) => *node = emit::entry(SECRET, emit::string(HIDDEN)),
+        (Some(Stored::Encrypted(_)), _) | (None, Content::Scalar { .. }) => {}
+        (None, Content::Sequence(items)) => items.iter_mut().for_each(hide),
+        (None, Content::Mapping(entries)) => entries.iter_mut().for_each(|(_, value)| hide(value)),
+    }
+}
+
 /// Rewrites the secrets for which `convert` answers another form. Everything else keeps its bytes, comments
 /// and layout; the result is read again and compared.
 ///
@@ -96,13 +129,13 @@ pub fn rewrite<E>(
     let edited = edit::splice_all(body, splices);
     let mut meant = root;
     put(&mut meant, &mut replacements.into_iter());
-    edit::confirm(&edited, Some(&meant), "fn::secret")?;
+    edit::confirm(&edited, Some(&meant), SECRET)?;
     Ok(format!("{mark}{edited}"))
 }
 
 /// The static secret that `node` is, if it is one.
 fn stored(node: &Node) -> Option<Stored> {
-    let argument = only_value(node, "fn::secret")?;
+    let argument = only_value(node, SECRET)?;
     if let Some(text) = string(argument) {
         return Some(Stored::Plain(Zeroizing::new(text.to_owned())));
     }
@@ -132,7 +165,7 @@ fn string(node: &Node) -> Option<&str> {
 
 fn new_node(stored: &Stored) -> Node {
     emit::entry(
-        "fn::secret",
+        SECRET,
         match stored {
             Stored::Plain(text) => emit::string(text),
             Stored::Encrypted(envelope) => emit::entry("ciphertext", emit::string(envelope)),

@@ -9,6 +9,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::base::environment::EscName;
+use crate::base::error::Place;
+
+/// What is shown in place of a secret.
+pub const HIDDEN: &str = "[secret]";
+
 /// Where an expression stands; zero positions mean unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Range {
@@ -179,7 +185,7 @@ impl Value {
     #[must_use]
     pub fn to_plain_json(&self, redact: bool) -> Json {
         if redact && self.secret {
-            return Json::String("[secret]".into());
+            return Json::String(HIDDEN.into());
         }
         if self.unknown {
             return Json::String("[unknown]".into());
@@ -210,6 +216,17 @@ impl Range {
         };
         let environment = json.get("environment").and_then(Json::as_str).unwrap_or_default().into();
         Self { environment, begin: mark("begin"), end: mark("end") }
+    }
+
+    /// Where it begins, in a text of the environment `name` or of one that it imports; `file_of` names the text.
+    #[must_use]
+    pub fn place(&self, name: &EscName, file_of: impl FnOnce(&EscName) -> String) -> Option<Place> {
+        let known = self.begin.line() > 0;
+        known.then(|| Place {
+            file: name.named_in(&self.environment).map_or_else(|| self.environment.to_string(), |name| file_of(&name)),
+            line: self.begin.line(),
+            column: self.begin.column(),
+        })
     }
 
     /// ESC's JSON of a range (esc-api.md §2.3).

@@ -3,15 +3,15 @@
 use zeroize::Zeroizing;
 
 use crate::base::environment::EscName;
-use crate::base::error::{Failure, Outcome, Place, Problem, Severity};
+use crate::base::error::{Failure, FailureKind, Outcome, Place, Problem, Severity};
 use crate::base::yaml;
 use crate::esc::diagnostic::Diagnostic;
-use crate::esc::edit::{self, Edit, NewValue};
+use crate::esc::edit::{self, Edit, EditError, NewValue};
 use crate::esc::path::{self, Path, Step};
 use crate::esc::projection::{self, Projection};
 use crate::esc::stored::{self, Stored};
 use crate::esc::value::Value;
-use crate::io::source::{Document, Secrets, Source, Version};
+use crate::io::source::{Document, Secrets, Source, SourceKind, Version};
 use crate::report::env::{EnvChange, EnvHistory, EnvNames, HistoryLine};
 
 /// What a change gave.
@@ -33,19 +33,20 @@ pub struct Shown {
     pub warnings: Vec<Problem>,
 }
 
-/// Makes an environment, from a definition text when one is given.
+/// Makes an environment, from a definition text when one is given. That is checked before.
 ///
 /// # Errors
-/// `esc-exists`; those of [`replace`], after which the environment is there and empty.
+/// `esc-exists`; those of [`check`], and those of [`replace`], after which the environment is there and empty.
 pub async fn init(source: &dyn Source, name: &EscName, given: Option<&Given>) -> Outcome<Changed> {
+    let Some(given) = given else {
+        source.create(name).await?;
+        let revision = source.revisions(name, 1).await?.first().map(|revision| revision.number);
+        return Ok(changed(source, "init", name, revision, true, &[]));
+    };
+    check(source, name, Some(given)).await?;
     source.create(name).await?;
-    match given {
-        Some(given) => Ok(named("init", replace_by(source, name, given, None).await?)),
-        None => {
-            let revision = source.revisions(name, 1).await?.first().map(|revision| revision.number);
-            Ok(changed("init", name, revision, true, &[]))
-        }
-    }
+    let made = replace_by(source, name, given, None).await;
+    made.map(|made| named("init", made)).map_err(|failure| failure.hint(format!("`{name}` was made, and is empty")))
 }
 
 /// The names of an organization's environments.
@@ -72,7 +73,8 @@ pub async fn open(
     redact: bool,
 ) -> Outcome<Shown> {
     let opened = source.open(name, version).await?;
-    let warnings = opened.warnings.iter().map(|diagnostic| problem(name, None, diagnostic)).collect();
+    let file = source.file_of(name, version);
+    let warnings = opened.warnings.iter().map(|diagnostic| problem(source, name, Some(&file), diagnostic)).collect();
     let value = part(name, &opened.values, path)?;
     if value.unknown {
         return Err(Failure::unexpected("env-unknown", format!("the value at `{path}` of `{name}` is unknown here"))
@@ -80,7 +82,9 @@ pub async fn open(
     }
     let text = projection::project(value, form, redact).map_err(|problems| {
         Failure::refused("env-form", format!("the variables of `{name}` cannot be written in this form"))
-            .problems(problems)
+            // Their hints are for the options of `export-env`.
+            .problems(problems.into_iter().map(|problem| Problem { hint: None, ..problem }))
+            .hint("--format json holds any name and any value")
     })?;
     Ok(Shown { text, warnings })
 }
@@ -94,10 +98,14 @@ fn part<'v>(name: &EscName, values: &'v Value, at: &Path) -> Outcome<&'v Value> 
 
 /// What an environment says about `path`: value, place and definition.
 pub struct Explained {
+    /// As YAML.
     pub value: Zeroizing<String>,
-    /// `environment:line:column` of the definition of the value.
-    pub defined: Option<String>,
-    /// The part of the text, secrets encrypted as they are stored; none when the value comes from elsewhere.
+    /// The same as JSON.
+    pub json: serde_json::Value,
+    /// Where the value is defined; none for the whole environment.
+    pub defined: Option<Place>,
+    /// The part of the text, secrets encrypted as they are stored, and hidden where they stand in clear; none for all of
+    /// it, and when the value comes from elsewhere.
     pub definition: Option<String>,
     pub secret: bool,
 }
@@ -117,26 +125,84 @@ pub async fn get(
     let value = part(name, &opened.values, at)?;
     let document = source.read(name, version, Secrets::Encrypted).await?;
     let shown = projection::project(value, Projection::Yaml, !show_secrets).unwrap_or_default();
-    let range = &value.defined;
-    let defined = (range.begin.line() > 0 && !at.steps.is_empty())
-        .then(|| format!("{}:{}:{}", range.environment, range.begin.line(), range.begin.column()));
+    let file_of = |meant: &EscName| source.file_of(meant, if meant == name { version } else { &Version::Latest });
+    let defined = value.defined.place(name, file_of).filter(|_| !at.steps.is_empty());
     let definition = edit::fragment(&document.text, at);
-    Ok(Explained { value: shown, defined, definition, secret: value.contains_secret() })
+    let json = value.to_plain_json(!show_secrets);
+    Ok(Explained { value: shown, json, defined, definition, secret: value.contains_secret() })
 }
 
-/// Applies edits as one revision. Re-reading after a conflict is the caller's choice.
+/// How often a change is made on what others have written in between. Each conflict is somebody's success, so that many
+/// writers at once come to an end; Pulumi Cloud answers no more than a few of them, and every attempt is in the audit trail.
+fn attempts(source: &dyn Source) -> usize {
+    if source.kind() == SourceKind::Local { 32 } else { 4 }
+}
+
+/// Applies edits as one revision; again, when someone else writes in between.
 ///
 /// # Errors
-/// `env-edit` when an edit cannot be made; those of the source.
+/// `env-edit` when an edit cannot be made; `esc-diagnostics` (usage) when the definition would have errors; those of the
+/// source.
 pub async fn change(source: &dyn Source, name: &EscName, command: &'static str, edits: &[Edit]) -> Outcome<Changed> {
-    let document = source.read(name, &Version::Latest, Secrets::Encrypted).await?;
-    let text = edit::apply(&document.text, edits)
-        .map_err(|error| Failure::usage("env-edit", format!("cannot change `{name}`")).cause(error))?;
-    if text == document.text {
-        return Ok(changed(command, name, document.revision, false, &[]));
+    change_where(source, name, command, edits, |_| Ok(())).await
+}
+
+/// The same, where `allowed` refuses what may not be done to a document.
+async fn change_where(
+    source: &dyn Source,
+    name: &EscName,
+    command: &'static str,
+    edits: &[Edit],
+    allowed: impl Fn(&Document) -> Outcome<()>,
+) -> Outcome<Changed> {
+    let mut left = attempts(source);
+    loop {
+        left -= 1;
+        let document = source.read(name, &Version::Latest, Secrets::Encrypted).await?;
+        allowed(&document)?;
+        let text = edit::apply(&document.text, edits).map_err(|error| not_edited(source, name, &error))?;
+        if text == document.text {
+            return Ok(changed(source, command, name, document.revision, false, &[]));
+        }
+        match source.update(name, &text, document.etag.as_deref()).await {
+            Ok((revision, warnings)) => return Ok(changed(source, command, name, revision, true, &warnings)),
+            Err(failure) if failure.code == "esc-conflict" && left > 0 => {}
+            Err(failure) if failure.code == "esc-diagnostics" => {
+                return Err(blamed(source, name, &document.text, failure).await);
+            }
+            Err(failure) => return Err(failure),
+        }
     }
-    let (revision, warnings) = source.update(name, &text, document.etag.as_deref()).await?;
-    Ok(changed(command, name, revision, true, &warnings))
+}
+
+fn not_edited(source: &dyn Source, name: &EscName, error: &EditError) -> Failure {
+    let failure = Failure::usage("env-edit", format!("cannot change `{name}`"));
+    match error {
+        EditError::NotYaml { message, mark } => failure
+            .problems([Problem::error("esc-diagnostic", message.clone()).at(Place {
+                file: source.file_of(name, &Version::Latest),
+                line: mark.line(),
+                column: mark.column(),
+            })])
+            .hint("the definition is not YAML: correct it with `env edit`"),
+        EditError::NewValue { .. } => {
+            failure.cause(error).hint("--string takes the value as it stands; nothing was written")
+        }
+        _ => failure.cause(error),
+    }
+}
+
+/// Where the definition was sound, its errors are the change's: they stand in no file.
+async fn blamed(source: &dyn Source, name: &EscName, before: &str, failure: Failure) -> Failure {
+    let found = source.check(name, before).await;
+    if found.is_ok_and(|found| found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)) {
+        return Failure { kind: FailureKind::Usage, ..failure };
+    }
+    let problems = failure.problems.into_iter().map(|problem| Problem { place: None, ..problem });
+    let message = format!("cannot change `{name}`, nothing was written: its definition would have errors");
+    Failure::usage("esc-diagnostics", message)
+        .problems(problems)
+        .hint("what is named above has to hold with the change: correct it first, or the value")
 }
 
 /// Sets one property. A secret is not replaced by something readable, and what is called like a secret is not
@@ -151,24 +217,23 @@ pub async fn set(
     value: NewValue,
     plaintext: bool,
 ) -> Outcome<Changed> {
-    if !matches!(value, NewValue::Secret(_)) && !plaintext {
-        let document = source.read(name, &Version::Latest, Secrets::Encrypted).await?;
-        let refused = |why: &str| {
-            Failure::refused("env-plaintext", format!("`{path}` {why}; nothing was written")).hint(
-                "--secret reads the value from stdin or a hidden prompt; --plaintext stores it readable all the same",
-            )
+    let edits = [Edit::Set { path: path.clone(), value: value.clone() }];
+    let allowed = |document: &Document| {
+        let (NewValue::Yaml(text) | NewValue::Expression(text) | NewValue::Text(text)) = &value else { return Ok(()) };
+        let why = if plaintext {
+            return Ok(());
+        } else if is_secret(document, path) {
+            "is a secret and would become readable"
+        } else if is_called_like_a_secret(path) && is_text(text) {
+            "is called like a secret"
+        } else {
+            return Ok(());
         };
-        if is_secret(&document, path) {
-            return Err(refused("is a secret and would become readable"));
-        }
-        if is_called_like_a_secret(path)
-            && matches!(&value, NewValue::Yaml(text) | NewValue::Expression(text) if is_text(text))
-        {
-            return Err(refused("is called like a secret"));
-        }
-    }
-    let edits = [Edit::Set { path: path.clone(), value }];
-    change(source, name, "set", &edits).await
+        Err(Failure::refused("env-plaintext", format!("`{path}` {why}; nothing was written")).hint(
+            "--secret reads the value from stdin or a hidden prompt; --plaintext stores it readable all the same",
+        ))
+    };
+    change_where(source, name, "set", &edits, allowed).await
 }
 
 /// Whether a static secret stands at `path`, itself or inside the calls there (`fn::fromBase64` of one).
@@ -207,7 +272,7 @@ pub fn holds_a_secret(yaml_text: &str) -> bool {
 pub async fn replace(source: &dyn Source, name: &EscName, text: &str, etag: Option<&str>) -> Outcome<Changed> {
     let before = source.read(name, &Version::Latest, Secrets::Encrypted).await?;
     let (revision, warnings) = source.update(name, text, etag.or(before.etag.as_deref())).await?;
-    Ok(changed("edit", name, revision, revision.is_none() || revision != before.revision, &warnings))
+    Ok(changed(source, "edit", name, revision, revision.is_none() || revision != before.revision, &warnings))
 }
 
 /// Replaces the whole definition by one that was handed over. Its errors are placed there: the source speaks of the
@@ -223,18 +288,22 @@ pub async fn replace_by(source: &dyn Source, name: &EscName, given: &Given, etag
     match check(source, name, Some(given)).await {
         Err(found) if found.code == failure.code => {
             let errors = found.problems.into_iter().filter(|problem| problem.severity == Severity::Error);
-            Err(Failure { problems: errors.collect(), ..failure })
+            Err(Failure { kind: FailureKind::Usage, problems: errors.collect(), ..failure })
         }
         _ => Err(failure),
     }
 }
 
-/// Encrypts what stands in plaintext, and takes over what an old data key encrypted.
+/// Encrypts what stands in plaintext, and takes over what an old data key encrypted. In Pulumi Cloud nothing stands in
+/// plaintext.
 ///
 /// # Errors
 /// Those of the source.
 pub async fn encrypt(source: &dyn Source, name: &EscName) -> Outcome<Changed> {
     let document = source.read(name, &Version::Latest, Secrets::Encrypted).await?;
+    if source.kind() == SourceKind::Cloud {
+        return Ok(changed(source, "encrypt", name, document.revision, false, &[]));
+    }
     let written = replace(source, name, &document.text, document.etag.as_deref()).await?;
     Ok(named("encrypt", written))
 }
@@ -277,7 +346,7 @@ pub async fn check(source: &dyn Source, name: &EscName, given: Option<&Given>) -
         }
     };
     let found = source.check(name, text).await?;
-    let problems: Vec<Problem> = found.iter().map(|diagnostic| problem(name, file, diagnostic)).collect();
+    let problems: Vec<Problem> = found.iter().map(|diagnostic| problem(source, name, file, diagnostic)).collect();
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if errors == 0 {
         return Ok(problems);
@@ -287,6 +356,7 @@ pub async fn check(source: &dyn Source, name: &EscName, given: Option<&Given>) -
 }
 
 fn changed(
+    source: &dyn Source,
     command: &'static str,
     name: &EscName,
     revision: Option<u64>,
@@ -294,7 +364,7 @@ fn changed(
     warnings: &[Diagnostic],
 ) -> Changed {
     let report = EnvChange { command, environment: name.to_string(), revision, changed };
-    Changed { report, warnings: warnings.iter().map(|diagnostic| problem(name, None, diagnostic)).collect() }
+    Changed { report, warnings: warnings.iter().map(|diagnostic| problem(source, name, None, diagnostic)).collect() }
 }
 
 fn named(command: &'static str, changed: Changed) -> Changed {
@@ -303,27 +373,11 @@ fn named(command: &'static str, changed: Changed) -> Changed {
 
 /// A diagnostic of ESC as a finding of this tool. What is about the environment's own text is placed in `file`, if that
 /// is where it comes from.
-fn problem(name: &EscName, file: Option<&str>, diagnostic: &Diagnostic) -> Problem {
-    let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
-    let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
-    let place = diagnostic.range.as_ref().filter(|range| range.begin.line() > 0).map(|range| {
-        let environment = range.environment.as_ref();
-        let unnamed = matches!(environment, "" | "<yaml>");
-        let own = unnamed || environment == format!("{}/{}", name.project, name.environment);
-        let file = match file.filter(|_| own) {
-            Some(file) => file.to_owned(),
-            None if unnamed => name.to_string(),
-            None => environment.to_owned(),
-        };
-        Place { file, line: range.begin.line(), column: range.begin.column() }
-    });
-    Problem {
-        code: "esc-diagnostic",
-        severity: diagnostic.severity,
-        place,
-        message: format!("{path}{}{detail}", diagnostic.summary),
-        hint: None,
-    }
+fn problem(source: &dyn Source, name: &EscName, file: Option<&str>, diagnostic: &Diagnostic) -> Problem {
+    diagnostic.problem(name, |meant| match file {
+        Some(file) if meant == name => file.to_owned(),
+        _ => source.file_of(meant, &Version::Latest),
+    })
 }
 
 #[cfg(test)]

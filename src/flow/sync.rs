@@ -131,16 +131,9 @@ pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Sou
         _ => failure,
     })?;
     let mut desired = Desired::collect(definition, &stack.name, &values);
-    desired.warnings.extend(warnings.iter().map(|diagnostic| {
-        let problem = Problem::warning("esc-warning", diagnostic.summary.clone());
-        match &diagnostic.range {
-            Some(range) => problem.at(Place {
-                file: range.environment.to_string(),
-                line: range.begin.line(),
-                column: range.begin.column(),
-            }),
-            None => problem,
-        }
+    desired.warnings.extend(warnings.iter().map(|diagnostic| Problem {
+        code: "esc-warning",
+        ..diagnostic.problem(&stack.esc, |name| source.file_of(name, &Version::Latest))
     }));
     let key = match source.kind() {
         SourceKind::EnvFile => {

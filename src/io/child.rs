@@ -87,7 +87,7 @@ fn not_started(program: &OsString, error: &std::io::Error) -> Failure {
     let program = program.to_string_lossy();
     match error.kind() {
         std::io::ErrorKind::NotFound => Failure::usage("command-missing", format!("there is no program `{program}`"))
-            .hint("check its name and PATH; the command stands after `--`"),
+            .hint("check its name and PATH"),
         _ => Failure::usage("command-unrunnable", format!("`{program}` could not be started")).cause(error),
     }
 }

@@ -40,6 +40,10 @@ impl Source for EnvFileSource {
         self.file.clone()
     }
 
+    fn file_of(&self, _: &EscName, _: &Version) -> String {
+        self.file.clone()
+    }
+
     async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened> {
         if *version != Version::Latest {
             return Err(cannot("look at an old revision"));

@@ -155,6 +155,7 @@ fn neighbours(name: &EscName, others: &[EscName]) -> String {
     match alike.first() {
         None => format!("the token sees no environment in the organization `{}`", name.organization),
         Some((distance, nearest)) if *distance <= 3 => format!("did you mean `{nearest}`?"),
+        Some((_, only)) if others.len() == 1 => format!("the only environment is `{only}`"),
         Some(_) => format!("of {} environments the nearest are {}", others.len(), shown.join(", ")),
     }
 }

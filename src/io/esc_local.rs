@@ -30,6 +30,7 @@ use crate::esc::diagnostic::Diagnostic;
 use crate::esc::eval::{self, Evaluated, Mode};
 use crate::esc::provider::Providers;
 use crate::esc::value::{Content, Value};
+use crate::io::files;
 
 /// A new environment.
 const EMPTY: &str = "values: {}\n";
@@ -141,7 +142,7 @@ impl EscLocal {
     /// `store-key` (authentication) when none of the identities opens them, `store-keys-missing` without them.
     fn keyring(&self, name: &EscName) -> Outcome<Keyring> {
         let Some(file) = self.shelf(name).keys()? else {
-            return Err(Failure::unexpected("store-keys-missing", format!("`{name}` has no data keys (`keys.json`)"))
+            return Err(Failure::usage("store-keys-missing", format!("`{name}` has no data keys (`keys.json`)"))
                 .hint("its folder `.sophia` belongs to it: copy or commit both together"));
         };
         self.open_keys(name, &file)
@@ -165,10 +166,14 @@ impl EscLocal {
         })
     }
 
-    /// The data keys, made for the default recipients when the environment has none yet.
-    fn keyring_for_writing(&self, name: &EscName, writer: &Writer<'_>) -> Outcome<Keyring> {
+    /// The data keys, made for the default recipients when the environment has none yet, and nothing in `texts` that
+    /// lost ones encrypted.
+    fn keyring_for_writing(&self, name: &EscName, writer: &Writer<'_>, texts: &[&str]) -> Outcome<Keyring> {
         if let Some(file) = self.shelf(name).keys()? {
             return self.open_keys(name, &file);
+        }
+        if texts.iter().any(|text| texts::holds_ciphertext(text)) {
+            return self.keyring(name);
         }
         let own = self.settings.identities.recipients();
         let recipients = if self.settings.recipients.is_empty() { &own } else { &self.settings.recipients };
@@ -232,7 +237,7 @@ impl EscLocal {
         let (text, revision) = self.version(name, version)?;
         let evaluated = self.evaluate(name, &text, Mode::Open)?;
         if evaluated.has_errors() {
-            return Err(self.faulty(name, &format!("cannot open `{name}`"), &evaluated.diagnostics));
+            return Err(self.faulty(name, version, &format!("cannot open `{name}`"), &evaluated.diagnostics));
         }
         let values = evaluated.value.unwrap_or_else(|| Value::plain(Content::Object(BTreeMap::new())));
         Ok(Opened { values, revision, warnings: evaluated.diagnostics })
@@ -257,8 +262,8 @@ impl EscLocal {
         if shelf.text()?.is_some() {
             return Err(Failure::refused("esc-exists", format!("the environment `{name}` exists")));
         }
-        self.keyring_for_writing(name, &writer)?;
-        writer.commit(EMPTY, &self.author, self.now()).map(drop)
+        self.keyring_for_writing(name, &writer, &[])?;
+        writer.commit(EMPTY, None, &self.author, self.now()).map(drop)
     }
 
     /// Removes an environment with its history.
@@ -303,23 +308,48 @@ impl EscLocal {
             )
             .hint("read it again and repeat the change; nothing was written"));
         }
-        let encrypted = self.encrypted(name, &writer, text, &current)?;
+        let had_keys = shelf.keys()?.is_some();
+        let written = self.write_over(name, &writer, text, &current);
+        if written.is_err() && !had_keys {
+            writer.remove_keys()?;
+        }
+        written
+    }
+
+    fn write_over(
+        &self,
+        name: &EscName,
+        writer: &Writer<'_>,
+        text: &str,
+        current: &str,
+    ) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
+        let recorded = self.shelf(name).revision_of(current)?;
+        let by_hand = match recorded {
+            None => Some(self.made_by_hand(name, writer, current)?),
+            Some(_) => None,
+        };
+        let encrypted = self.encrypted(name, writer, text, by_hand.as_deref().unwrap_or(current))?;
         let found = self.checked(name, &encrypted)?;
         if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            return Err(self.faulty(name, &format!("cannot update `{name}`, nothing was written"), &found));
+            return Err(self.faulty(
+                name,
+                &Version::Latest,
+                &format!("cannot update `{name}`, nothing was written"),
+                &found,
+            ));
         }
-        let recorded = shelf.revision_of(&current)?;
         let number = match recorded {
             Some(number) if encrypted == current => number,
-            _ => writer.commit(&encrypted, &self.author, self.now())?,
+            _ => writer.commit(&encrypted, by_hand.as_deref(), &self.author, self.now())?,
         };
         Ok((Some(number), found))
     }
 
     fn history(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
-        self.text(name)?;
         let shelf = self.shelf(name);
-        let tags = shelf.tags()?;
+        let current = shelf.revision_of(&self.text(name)?)?;
+        let mut tags = shelf.tags()?;
+        tags.extend(current.map(|number| ("latest".to_owned(), number)));
         let numbers = shelf.numbers()?.into_iter().rev().take(limit);
         numbers
             .map(|number| {
@@ -375,6 +405,14 @@ impl Source for EscLocal {
         SourceKind::Local
     }
 
+    fn file_of(&self, name: &EscName, version: &Version) -> String {
+        match version {
+            Version::Latest => self.shelf(name).definition().display().to_string(),
+            // Its file begins with a line of its own: places would not fit.
+            old => old.of(name),
+        }
+    }
+
     async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened> {
         let (name, version) = (name.clone(), version.clone());
         self.blocking(move |store| store.opened(&name, &version)).await
@@ -387,7 +425,15 @@ impl Source for EscLocal {
 
     async fn list(&self, organization: &str) -> Outcome<Vec<EscName>> {
         let organization = organization.to_owned();
-        self.blocking(move |store| Shelf::list(&store.settings.root, &organization)).await
+        self.blocking(move |store| {
+            let root = store.root();
+            if !files::is_folder(root) {
+                return Err(Failure::usage("store-missing", format!("there is no store `{}`", root.display()))
+                    .hint("check --esc-url; `env init` makes an environment, and a store for it"));
+            }
+            Shelf::list(root, &organization)
+        })
+        .await
     }
 
     async fn create(&self, name: &EscName) -> Outcome<()> {

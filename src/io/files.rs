@@ -16,6 +16,9 @@ use crate::base::error::{Failure, Outcome};
 /// What [`read_text`] callers take when they have no tighter limit: 16 MiB.
 pub const LARGEST: u64 = 16 << 20;
 
+/// How the names of temporary files begin and end.
+const TEMPORARY: (&str, &str) = (".", ".tmp");
+
 /// Reads a UTF-8 file of at most `limit` bytes. A byte order mark is kept.
 ///
 /// # Errors
@@ -202,6 +205,16 @@ pub fn remove(path: &Path) -> Outcome<()> {
     }
 }
 
+/// Removes the temporary files of writes to `folder` that were killed. For who alone writes there.
+///
+/// # Errors
+/// `file-unreadable`, `file-unwritable`; kind usage.
+pub fn remove_temporary(folder: &Path) -> Outcome<()> {
+    let (prefix, suffix) = TEMPORARY;
+    let left = |entry: &&Entry| !entry.is_folder && entry.name.starts_with(prefix) && entry.name.ends_with(suffix);
+    list(folder)?.iter().filter(left).try_for_each(|entry| remove(&folder.join(&entry.name)))
+}
+
 /// Gives a file another name of the same disk, in one step; replaces what had that name.
 ///
 /// # Errors
@@ -292,7 +305,12 @@ impl TemporaryFolder {
         #[cfg(unix)]
         folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
         let made = folder.tempdir();
-        Ok(Self(made.map_err(|error| cannot("make a folder in", Path::new("the temporary folder"), &error))?))
+        Ok(Self(made.map_err(|error| {
+            let message = format!("cannot make a folder in `{}`", std::env::temp_dir().display());
+            Failure::usage("file-unwritable", message)
+                .cause(sentence(&error))
+                .hint("TMPDIR names the folder for temporary files: one that is there and can be written")
+        })?))
     }
 
     /// Leaves the folder there, for its owner to remove.
@@ -401,7 +419,7 @@ fn folder_of(path: &Path) -> &Path {
 
 fn temporary_beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".tmp");
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     #[cfg(not(unix))]

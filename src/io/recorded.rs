@@ -154,6 +154,10 @@ impl Source for Recorded {
         self.source.kind()
     }
 
+    fn file_of(&self, name: &EscName, version: &Version) -> String {
+        self.source.file_of(name, version)
+    }
+
     async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened> {
         self.source.open(name, version).await
     }

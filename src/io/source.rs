@@ -78,6 +78,18 @@ pub enum Version {
     Tag(String),
 }
 
+impl Version {
+    /// `organization/project/environment@12`; without a revision for the latest.
+    #[must_use]
+    pub fn of(&self, name: &EscName) -> String {
+        match self {
+            Self::Latest => name.to_string(),
+            Self::Revision(number) => format!("{name}@{number}"),
+            Self::Tag(tag) => format!("{name}@{tag}"),
+        }
+    }
+}
+
 /// A holder of ESC environments.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -86,6 +98,11 @@ pub trait Source: Send + Sync {
     /// Where reports say that the values of an environment come from.
     fn origin(&self, name: &EscName) -> String {
         name.to_string()
+    }
+
+    /// What places in the text of an environment are named by: its file, where it rests in one.
+    fn file_of(&self, name: &EscName, version: &Version) -> String {
+        version.of(name)
     }
 
     /// Evaluates the environment with its secrets in clear.

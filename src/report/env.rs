@@ -26,6 +26,7 @@ impl EnvChange {
         match (self.changed, self.revision) {
             (false, _) => format!("{environment}: nothing to change"),
             (true, Some(revision)) => format!("{environment}: revision {revision}"),
+            (true, None) if self.command == "recipients add" => format!("{environment}: recipients added"),
             (true, None) => format!("{environment}: done"),
         }
     }

@@ -87,7 +87,10 @@ impl Desk<'_> {
             unset: child::TOKENS.map(str::to_owned).to_vec(),
             at_a_terminal: std::io::stdin().is_terminal(),
         };
-        let code = program::run(settings, None).await?;
+        let code = program::run(settings, None).await.map_err(|failure| match failure.code {
+            "command-missing" => failure.hint("EDITOR names the editor; --file FILE does without one"),
+            _ => failure,
+        })?;
         if code != 0 {
             return Err(Failure::usage("env-editor", format!("the editor ended with {code}; nothing was written")));
         }

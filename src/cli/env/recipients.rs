@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::super::door::Door;
 use super::Here;
-use crate::base::error::{Failure, Outcome};
+use crate::base::error::{Failure, Outcome, Problem};
 use crate::esc::changes::Deed;
 use crate::io::age_keys::Recipient;
 use crate::io::esc_local::EscLocal;
@@ -79,7 +79,8 @@ impl Here<'_> {
                 let revision = self.session.recorder().record(&name, entries, |revision| *revision, remove).await?;
                 let environment = name.to_string();
                 door.report(&EnvChange { command: "recipients rm", environment, revision, changed: true });
-                door.note("what it has read stays known to it: rotate the secrets themselves");
+                let known = "what it has read stays known to it";
+                door.problems(&[Problem::warning("store-recipient", known).hint("rotate the secrets themselves")]);
             }
         }
         Ok(0)

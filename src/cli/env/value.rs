@@ -14,7 +14,8 @@ use crate::io::files;
 /// What `env set` was given.
 ///
 /// # Errors
-/// `env-secret-argument` for a secret as an argument, `env-value` for none; those of reading.
+/// `env-secret-argument` for a secret as an argument, `env-value` for none, `input-empty` for an empty file or stdin;
+/// those of reading.
 pub(super) fn new_value(
     value: Option<String>,
     file: Option<&FilePath>,
@@ -43,8 +44,8 @@ pub(super) fn new_value(
             .hint("`env set --secret` reads it from stdin; `env edit --file` takes a definition"));
         }
         (Some(text), _) => text,
-        (None, Some(file)) => read(file)?,
-        (None, None) if !std::io::stdin().is_terminal() => read(FilePath::new("-"))?,
+        (None, Some(file)) => read_value(file)?,
+        (None, None) if !std::io::stdin().is_terminal() => read_value(FilePath::new("-"))?,
         (None, None) => {
             return Err(
                 Failure::usage("env-value", "no value was given").hint("give VALUE, --file FILE, or pipe it to stdin")
@@ -56,4 +57,14 @@ pub(super) fn new_value(
         text if text.is_empty() => NewValue::Expression(text),
         text => NewValue::Yaml(text),
     })
+}
+
+/// An empty text is given as an argument: an empty file or pipe is a mistake.
+fn read_value(file: &FilePath) -> Outcome<String> {
+    let text = read(file)?;
+    if text.is_empty() {
+        return Err(Failure::usage("input-empty", "no value was given; nothing was written")
+            .hint("`''` as VALUE stores an empty text"));
+    }
+    Ok(text)
 }

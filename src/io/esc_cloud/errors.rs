@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::exchange::{Answer, NoAnswer};
 use crate::base::environment::EscName;
-use crate::base::error::{Failure, Place, Problem, Severity};
+use crate::base::error::{Failure, Problem, Severity};
 use crate::esc::diagnostic::Diagnostic;
 use crate::io::http::BodyError;
 use crate::io::pulumi_login::PulumiLogin;
@@ -171,23 +171,12 @@ impl Told<'_> {
 
     /// The environment's definition has errors; each is listed with its place.
     pub fn faulty(&self, diagnostics: &[Diagnostic]) -> Failure {
-        let place = |diagnostic: &Diagnostic| {
-            let range = diagnostic.range.as_ref().filter(|range| range.begin.line() > 0)?;
-            let file = match (range.environment.as_ref(), self.environment) {
-                ("" | "<yaml>", Some(name)) => name.to_string(),
-                (file, _) => file.to_owned(),
-            };
-            Some(Place { file, line: range.begin.line(), column: range.begin.column() })
-        };
         let problems = diagnostics.iter().map(|diagnostic| {
-            let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
-            Problem {
-                code: "esc-diagnostic",
-                severity: diagnostic.severity,
-                place: place(diagnostic),
-                message: quoted(&format!("{}{detail}", diagnostic.summary), Some(self.login.token.reveal())),
-                hint: None,
-            }
+            let found = match self.environment {
+                Some(name) => diagnostic.problem(name, ToString::to_string),
+                None => Problem::error("esc-diagnostic", diagnostic.summary.clone()),
+            };
+            Problem { message: quoted(&found.message, Some(self.login.token.reveal())), ..found }
         });
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };

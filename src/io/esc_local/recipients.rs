@@ -34,7 +34,7 @@ impl EscLocal {
         self.text(name)?;
         let shelf = self.shelf(name);
         let writer = shelf.lock()?;
-        let keyring = self.keyring_for_writing(name, &writer)?;
+        let keyring = self.keyring_for_writing(name, &writer, &[&self.text(name)?])?;
         let Some(file) = shelf.keys()? else { return Ok(false) };
         let mut recipients = file.recipients()?;
         let before = recipients.len();
@@ -86,8 +86,12 @@ impl EscLocal {
         let keyring = keyring.renewed();
         // Keys first: a kill behind this leaves secrets that the next write takes over to the new key.
         writer.write_keys(&KeyFile::wrap(&keyring, &left, passphrase.then_some(&self.settings.identities))?)?;
-        let encrypted = self.encrypted(name, &writer, &text, &text)?;
-        writer.commit(&encrypted, &self.author, self.now())
+        let by_hand = match shelf.revision_of(&text)? {
+            None => Some(self.made_by_hand(name, &writer, &text)?),
+            Some(_) => None,
+        };
+        let encrypted = self.encrypted(name, &writer, &text, by_hand.as_deref().unwrap_or(&text))?;
+        writer.commit(&encrypted, by_hand.as_deref(), &self.author, self.now())
     }
 
     fn no_recipient(&self, name: &EscName, gone: &Recipient) -> Failure {

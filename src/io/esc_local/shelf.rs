@@ -8,13 +8,17 @@
 //!     labels.json          environment tags and the like, where the store is served
 //!     revisions/000012.yaml   each revision: one line of comment, then the text
 //!     pending.yaml         a revision that is being written
+//!     next.yaml            the definition that is being written
 //!     lock                 held by the one writer
 //! ```
 //!
 //! **The definition file is the truth; replacing it is the moment of commit.** A writer puts the new revision
 //! into `pending.yaml`, replaces the definition, and moves `pending.yaml` to its number. Who takes the lock
 //! next finishes or drops what a killed writer left. A definition that was edited by hand is recorded as a
-//! revision of its own before the next write, so nothing is lost.
+//! revision of its own before the next write, its secrets encrypted, so that nothing is lost and nothing stays in clear.
+//!
+//! Beside the definition itself, which belongs to the project, only the holder of the lock writes, and every file of
+//! a write begins below `.sophia/ENVIRONMENT`: whatever temporary file is found there is a killed writer's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +34,15 @@ use crate::io::files::{self, LARGEST, Lock};
 /// How a revision is signed that somebody made with an editor or with git.
 pub const BY_HAND: &str = "edited in place";
 
-const IGNORED: &str = "# written by sophia-secrets-sync\n.*.tmp\n.sophia/*/lock\n.sophia/*/pending.yaml\n";
+const PENDING: &str = "pending.yaml";
+const NEXT: &str = "next.yaml";
+
+/// What git is told to leave out, at any depth below the store.
+const IGNORED: &str = "# written by sophia-secrets-sync\n.*.tmp\n**/.sophia/*/lock\n**/.sophia/*/pending.yaml\n\
+                       **/.sophia/*/next.yaml\n";
+
+/// What was written there before; below ORGANIZATION/PROJECT it left out nothing but the temporary files.
+const IGNORED_BEFORE: &str = "# written by sophia-secrets-sync\n.*.tmp\n.sophia/*/lock\n.sophia/*/pending.yaml\n";
 
 /// One recorded revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +118,7 @@ impl Shelf {
     }
 
     /// # Errors
-    /// `store-keys` when the file is there and damaged.
+    /// `store-damaged` (usage) when the file is there and damaged.
     pub fn keys(&self) -> Outcome<Option<KeyFile>> {
         self.json("keys.json")
     }
@@ -114,7 +126,7 @@ impl Shelf {
     /// Revision tags: name to number.
     ///
     /// # Errors
-    /// `store-keys` when the file is there and damaged.
+    /// `store-damaged` (usage) when the file is there and damaged.
     pub fn tags(&self) -> Outcome<BTreeMap<String, u64>> {
         Ok(self.json("tags.json")?.unwrap_or_default())
     }
@@ -161,7 +173,7 @@ impl Shelf {
             _ => failure,
         })?;
         Record::from_file(&text).filter(|record| record.number == number).ok_or_else(|| {
-            Failure::unexpected("store-damaged", format!("`{}` is not what this tool wrote", path.display()))
+            Failure::usage("store-damaged", format!("`{}` is not what this tool wrote", path.display()))
                 .hint("take it from the last commit or a backup")
         })
     }
@@ -175,8 +187,19 @@ impl Shelf {
     /// # Errors
     /// What reading the file gives.
     pub fn pending(&self) -> Outcome<Option<Record>> {
-        let bytes = files::read_if_there(&self.beside("pending.yaml"), LARGEST)?;
+        let bytes = files::read_if_there(&self.beside(PENDING), LARGEST)?;
         Ok(bytes.and_then(|bytes| Record::from_file(std::str::from_utf8(&bytes).ok()?)))
+    }
+
+    /// The newest recorded revision; none, too, when its file was damaged: the definition does not need it.
+    ///
+    /// # Errors
+    /// What reading the files gives.
+    pub fn last(&self) -> Outcome<Option<Record>> {
+        match self.numbers()?.last().map(|number| self.record(*number)).transpose() {
+            Err(failure) if failure.code == "store-damaged" => Ok(None),
+            last => last,
+        }
     }
 
     /// The revision that the definition text is; none when it was edited by hand since the last write.
@@ -187,8 +210,7 @@ impl Shelf {
         if let Some(pending) = self.pending()?.filter(|pending| pending.text == text) {
             return Ok(Some(pending.number));
         }
-        let Some(last) = self.numbers()?.last().copied() else { return Ok(None) };
-        Ok((self.record(last)?.text == text).then_some(last))
+        Ok(self.last()?.filter(|last| last.text == text).map(|last| last.number))
     }
 
     /// Takes the writer's lock; waits for another writer, whose writes are short. Finishes what a killed
@@ -198,16 +220,23 @@ impl Shelf {
     /// `file-unwritable`.
     pub fn lock(&self) -> Outcome<Writer<'_>> {
         files::make_folder(&self.beside("revisions"))?;
-        let ignored = self.root.join(".gitignore");
-        if !files::is_there(&ignored) {
-            match files::write_new(&ignored, IGNORED.as_bytes()) {
-                Err(failure) if failure.code != "file-exists" => return Err(failure),
-                _ => {}
-            }
-        }
+        self.tell_git()?;
         let writer = Writer { shelf: self, _lock: Lock::take(&self.beside("lock"))? };
         writer.settle()?;
         Ok(writer)
+    }
+
+    /// Writes `.gitignore` where there is none, and where an older version wrote it.
+    fn tell_git(&self) -> Outcome<()> {
+        let ignored = self.root.join(".gitignore");
+        match files::read_if_there(&ignored, LARGEST)? {
+            None => match files::write_new(&ignored, IGNORED.as_bytes()) {
+                Err(failure) if failure.code != "file-exists" => Err(failure),
+                _ => Ok(()),
+            },
+            Some(before) if before == IGNORED_BEFORE.as_bytes() => files::write_private(&ignored, IGNORED.as_bytes()),
+            Some(_) => Ok(()),
+        }
     }
 
     /// The environments of an organization in the store at `root`, sorted.
@@ -241,40 +270,72 @@ impl Shelf {
 
 impl Writer<'_> {
     fn settle(&self) -> Outcome<()> {
-        let path = self.shelf.beside("pending.yaml");
+        let shelf = self.shelf;
+        for folder in [shelf.beside(""), shelf.beside("revisions")] {
+            files::remove_temporary(&folder)?;
+        }
+        let (next, path) = (shelf.beside(NEXT), shelf.beside(PENDING));
+        if files::is_there(&next) {
+            files::remove(&next)?;
+        }
         if !files::is_there(&path) {
             return Ok(());
         }
         // A pending file is written whole: one that is not a record, or not committed, is dropped.
-        match (self.shelf.pending()?, self.shelf.text()?) {
+        match (shelf.pending()?, shelf.text()?) {
             (Some(pending), Some(text)) if pending.text == text => {
-                files::move_to(&path, &self.shelf.revision_path(pending.number))
+                files::move_to(&path, &shelf.revision_path(pending.number))
             }
             _ => files::remove(&path),
         }
     }
 
-    /// Commits `text` as a new revision and answers its number. A definition that was edited by hand since the
-    /// last write is recorded before.
+    /// Commits `text` as a new revision and answers its number. `by_hand` is what somebody made of the definition since
+    /// the last write, as history may keep it: it is recorded before, or is the new revision when it is the same. What
+    /// is the newest revision already is not recorded twice.
     ///
     /// # Errors
     /// `file-unwritable`; the definition is then the old one.
-    pub fn commit(&self, text: &str, author: &str, now: Timestamp) -> Outcome<u64> {
+    pub fn commit(&self, text: &str, by_hand: Option<&str>, author: &str, now: Timestamp) -> Outcome<u64> {
         let shelf = self.shelf;
+        let last = shelf.last()?;
+        let is_last = |text: &str| last.as_ref().is_some_and(|last| last.text == text);
         let mut next = shelf.numbers()?.last().copied().unwrap_or(0) + 1;
-        if let Some(current) = shelf.text()?
-            && shelf.revision_of(&current)?.is_none()
-        {
-            let record = Record { number: next, created: now, author: BY_HAND.to_owned(), text: current };
-            files::write_private(&shelf.revision_path(next), record.to_file().as_bytes())?;
+        let record = |number, author: &str, text: &str| Record {
+            number,
+            created: now,
+            author: author.to_owned(),
+            text: text.to_owned(),
+        };
+        if let Some(last) = last.as_ref().filter(|last| by_hand == Some(text) && last.text == text) {
+            self.replace(text)?;
+            return Ok(last.number);
+        }
+        if let Some(by_hand) = by_hand.filter(|by_hand| *by_hand != text && !is_last(by_hand)) {
+            files::write_private(&shelf.revision_path(next), record(next, BY_HAND, by_hand).to_file().as_bytes())?;
             next += 1;
         }
-        let record = Record { number: next, created: now, author: author.to_owned(), text: text.to_owned() };
-        let pending = shelf.beside("pending.yaml");
-        files::write_private(&pending, record.to_file().as_bytes())?;
-        files::write_private(&shelf.definition(), text.as_bytes())?;
+        let author = if by_hand == Some(text) { BY_HAND } else { author };
+        let pending = shelf.beside(PENDING);
+        files::write_private(&pending, record(next, author, text).to_file().as_bytes())?;
+        self.replace(text)?;
         files::move_to(&pending, &shelf.revision_path(next))?;
         Ok(next)
+    }
+
+    /// Replaces the definition: the moment of commit.
+    fn replace(&self, text: &str) -> Outcome<()> {
+        let next = self.shelf.beside(NEXT);
+        files::write_private(&next, text.as_bytes())?;
+        files::move_to(&next, &self.shelf.definition())
+    }
+
+    /// Takes back keys that were made for a write that failed.
+    ///
+    /// # Errors
+    /// `file-unwritable`.
+    pub fn remove_keys(&self) -> Outcome<()> {
+        files::remove(&self.shelf.beside("keys.json"))
     }
 
     /// # Errors

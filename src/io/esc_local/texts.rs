@@ -9,13 +9,19 @@ use super::keyring::Keyring;
 use super::shelf::Writer;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome, Place, Problem, Severity};
+use crate::base::secret::SecretValue;
 use crate::esc::diagnostic::Diagnostic;
-use crate::esc::edit::EditError;
+use crate::esc::edit::{self, Edit, EditError, NewValue};
 use crate::esc::envelope;
 use crate::esc::eval::{Decrypter, Loaded, Loader};
+use crate::esc::path::{Path, Step};
 use crate::esc::stored::{self, RewriteError, StaticSecret, Stored};
 use crate::esc::value::Range;
-use crate::io::source::Version;
+use crate::io::source::{Source as _, Version};
+
+/// What a hand's work is recorded as when its secrets cannot be told from the rest.
+const UNREADABLE: &str = "# This is not ESC's language and may hold secrets in clear. The whole text is kept as a secret.\n\
+                          values: {}\n";
 
 /// A text ready for evaluation.
 pub(super) struct Prepared {
@@ -49,6 +55,12 @@ pub(super) fn prepare(text: &str) -> Prepared {
         prepared.text = rewritten;
     }
     prepared
+}
+
+/// Whether a static secret of `text` is one that only data keys open.
+pub(super) fn holds_ciphertext(text: &str) -> bool {
+    let encrypted = |secret: &StaticSecret| matches!(secret.stored, Stored::Encrypted(_)) && secret.is_under_values();
+    stored::find(text).is_ok_and(|secrets| secrets.iter().any(encrypted))
 }
 
 /// A warning for each secret that stands in clear.
@@ -150,29 +162,15 @@ impl Loader for Imports {
 
 impl EscLocal {
     /// A failure that lists diagnostics with the files they are about.
-    pub(super) fn faulty(&self, name: &EscName, what: &str, diagnostics: &[Diagnostic]) -> Failure {
+    pub(super) fn faulty(&self, name: &EscName, version: &Version, what: &str, diagnostics: &[Diagnostic]) -> Failure {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
         Failure::unexpected("esc-diagnostics", format!("{what}: its definition has {count}"))
-            .problems(diagnostics.iter().map(|diagnostic| self.problem(name, diagnostic)))
+            .problems(diagnostics.iter().map(|diagnostic| {
+                diagnostic
+                    .problem(name, |meant| self.file_of(meant, if meant == name { version } else { &Version::Latest }))
+            }))
             .hint("correct the definition with `env edit`, or in the file itself")
-    }
-
-    fn problem(&self, name: &EscName, diagnostic: &Diagnostic) -> Problem {
-        let detail = diagnostic.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
-        let path = diagnostic.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
-        let place = diagnostic.range.as_ref().filter(|range| range.begin.line() > 0).map(|range| {
-            let environment = import_of(&name.organization, &range.environment).map(|(name, _)| name);
-            let file = self.shelf(&environment.unwrap_or_else(|| name.clone())).definition();
-            Place { file: file.display().to_string(), line: range.begin.line(), column: range.begin.column() }
-        });
-        Problem {
-            code: "esc-diagnostic",
-            severity: diagnostic.severity,
-            place,
-            message: format!("{path}{}{detail}", diagnostic.summary),
-            hint: None,
-        }
     }
 
     fn rewritten<E: Into<Problem>>(
@@ -192,7 +190,7 @@ impl EscLocal {
     }
 
     fn unreadable(&self, name: &EscName, error: &EditError) -> Failure {
-        let file = self.shelf(name).definition().display().to_string();
+        let file = self.file_of(name, &Version::Latest);
         let failure = Failure::unexpected("esc-diagnostics", format!("the definition of `{name}` cannot be read"));
         match error {
             EditError::NotYaml { message, mark } => {
@@ -213,7 +211,7 @@ impl EscLocal {
     pub fn decrypted(&self, name: &EscName, text: &str) -> Outcome<String> {
         let keyring = OnceCell::new();
         let mut cannot = None;
-        let file = self.shelf(name).definition().display().to_string();
+        let file = self.file_of(name, &Version::Latest);
         let decrypted = self.rewritten(name, text, |secret| {
             let Stored::Encrypted(envelope) = &secret.stored else { return Ok(None) };
             if !secret.is_under_values() || cannot.is_some() {
@@ -241,13 +239,29 @@ impl EscLocal {
         }
     }
 
+    /// What somebody made of the definition file, as history may keep it: no secret in it stands in clear. A secret
+    /// that the newest revision has, too, keeps the ciphertext of that. Where secrets cannot be told from the rest, all of
+    /// the text is kept as one.
+    pub(super) fn made_by_hand(&self, name: &EscName, writer: &Writer<'_>, text: &str) -> Outcome<String> {
+        let last = self.shelf(name).last()?.map_or_else(String::new, |last| last.text);
+        if stored::tells_all(text) {
+            let is_yaml = stored::find(text).is_ok();
+            return if is_yaml { self.encrypted(name, writer, text, &last) } else { Ok(text.to_owned()) };
+        }
+        let path = Path { steps: vec![Step::Key("text".to_owned())] };
+        let value = NewValue::Secret(SecretValue::new(text.as_bytes().to_vec()));
+        let whole =
+            edit::apply(UNREADABLE, &[Edit::Set { path, value }]).map_err(|error| self.unreadable(name, &error))?;
+        self.encrypted(name, writer, &whole, &last)
+    }
+
     /// The text with every static secret encrypted with the newest data key. A secret that is the same as at
     /// this path of `current` keeps its ciphertext, so that a diff shows what changed and nothing else.
     pub(super) fn encrypted(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<String> {
         let secrets = stored::find(text).map_err(|error| self.unreadable(name, &error))?;
         let any_plain = secrets.iter().any(|secret| matches!(secret.stored, Stored::Plain(_)));
         let keyring = if any_plain {
-            self.keyring_for_writing(name, writer)?
+            self.keyring_for_writing(name, writer, &[text, current])?
         } else {
             match self.keyring(name) {
                 Ok(keyring) => keyring,
