@@ -134,6 +134,11 @@ async fn a_check_answers_diagnostics_and_stores_nothing() {
     let found = cloud.check(&production(), "values: {a: [1,\nb: 2\n").await.unwrap();
     assert_eq!(found.len(), 1);
     assert!(found[0].range.as_ref().unwrap().begin.line() >= 2);
+    // Half of a surrogate pair in an answer is no reason to lose what it says.
+    let body = r#"{"diagnostics": [{"summary": "bad"}], "properties": {"a": {"value": "\ud83d"}}}"#;
+    let effect = json!({"status": 200, "body": body});
+    running.fault(json!({"match": {"path": "/check"}, "times": 1, "do": effect})).unwrap();
+    assert_eq!(cloud.check(&production(), TEXT).await.unwrap()[0].summary, "bad");
     assert_eq!(running.state()["esc"]["environments"]["payready/sophia-esc/production"]["revision"], 2);
 }
 
@@ -151,7 +156,7 @@ async fn errors_of_a_definition_come_with_their_places() {
     let failure = cloud(&running).await.open(&production(), &Version::Latest).await.unwrap_err();
     shown(&failure);
     assert_eq!((failure.code, failure.problems.len()), ("esc-diagnostics", 2));
-    assert_eq!(failure.problems[0].place.as_ref().unwrap().to_string(), "sophia-esc/base:3:5");
+    assert_eq!(failure.problems[0].place.as_ref().unwrap().to_string(), "payready/sophia-esc/base:3:5");
     assert!(failure.message.contains("`payready/sophia-esc/production`") && failure.message.contains("2 errors"));
 }
 

@@ -31,6 +31,7 @@ use sophia_secrets_sync::esc::value::{Content, Value, go_quote};
 
 /// Where we differ from the reference on purpose: case, and why.
 const DIFFERENT: &[(&str, &str)] = &[
+    ("function-fromJSON-of-a-secret", "ours shows no character of a secret text, and no place in it"),
     ("function-rotate-quoted-path", "the reference never finds a path that begins with a quoted key"),
     ("strings-accents", "the reference cuts the letter in two; both refuse it"),
     ("yaml-alias", "our YAML reader stops at the alias and does not know its path"),
@@ -324,7 +325,7 @@ fn the_reference_evaluator_agrees() {
     let schema = schema();
     let output = std::process::Command::new(program).arg(corpus()).output().expect("the reference evaluator runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let reference: Json = json::read(&String::from_utf8_lossy(&output.stdout)).expect("the reference prints JSON");
+    let reference: Json = json::read(&output.stdout).expect("the reference prints JSON");
     let mut wrong = Vec::new();
     for (name, folder) in cases() {
         if DIFFERENT.iter().any(|(case, _)| *case == name) {

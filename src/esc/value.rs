@@ -291,6 +291,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn deep_values_of_an_answer_are_read() {
+        let text = "{\"value\":[".repeat(200) + "{\"value\":1}" + &"]}".repeat(200);
+        let json = crate::esc::json::read(text.as_bytes()).unwrap();
+        assert_eq!(Value::from_json(&json).unwrap().to_plain_json(false).to_string().len(), 401);
+    }
+
+    #[test]
     fn text_of_lists_and_objects_is_go_quoted() {
         let json = serde_json::json!({"value": {
             "l": {"value": [{"value": "a"}, {"value": 2}]}, "n": {"value": null}, "s": {"value": "x\"\n"}

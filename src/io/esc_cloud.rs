@@ -162,12 +162,11 @@ fn neighbours(name: &EscName, others: &[EscName]) -> String {
 
 fn json_of(told: &Told<'_>, answer: &Answer) -> Outcome<Json> {
     // Not serde_json: a number of a value is its text.
-    let text = std::str::from_utf8(&answer.body).map_err(|_| told.malformed(answer, "something that is not JSON"))?;
-    json::read(text).map_err(|error| {
+    json::read(&answer.body).map_err(|error| {
         let what = match error {
             JsonError::Nothing => "nothing",
             JsonError::Cut => "truncated JSON",
-            JsonError::Character { .. } | JsonError::TooDeep => "something that is not JSON",
+            JsonError::Character { .. } => "something that is not JSON",
         };
         told.malformed(answer, what)
     })
@@ -211,10 +210,10 @@ impl Source for PulumiCloud {
         let told = self.about(Deed::Check, name);
         let request = self.request(Method::POST, self.root.check(&name.organization));
         let answer = self.answer(&told, yaml(request, text)).await?;
-        let found = serde_json::from_slice(&answer.body).ok().map(|json: Json| diagnostics(&json)).unwrap_or_default();
+        let json = json_of(&told, &answer);
+        let found = json.as_ref().map(diagnostics).unwrap_or_default();
         if answer.status.is_success() {
-            json_of(&told, &answer)?;
-            return Ok(found);
+            return json.map(|_| found);
         }
         if answer.status == StatusCode::BAD_REQUEST && !found.is_empty() {
             return Ok(found);

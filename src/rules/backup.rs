@@ -140,10 +140,9 @@ impl Backup {
     /// # Errors
     /// [`NotABackup`].
     pub fn from_text(text: &[u8]) -> Result<Self, NotABackup> {
-        let text = std::str::from_utf8(text).map_err(|_| NotABackup::Foreign)?;
         let mut json = json::read(text).map_err(|error| match error {
             JsonError::Nothing | JsonError::Cut => NotABackup::Damaged,
-            JsonError::Character { .. } | JsonError::TooDeep => NotABackup::Foreign,
+            JsonError::Character { .. } => NotABackup::Foreign,
         })?;
         if json.get("format").and_then(Json::as_str) != Some(FORMAT) {
             return Err(NotABackup::Foreign);
@@ -441,7 +440,7 @@ mod tests {
     #[test]
     fn numbers_are_kept_as_they_are_spelled() {
         let mut backup = samples::backup();
-        let numbers = json::read(r#"{"all": [1e6, 1E6, 1E+06, -0, 1.50]}"#).unwrap();
+        let numbers = json::read(br#"{"all": [1e6, 1E6, 1E+06, -0, 1.50]}"#).unwrap();
         backup.stacks.get_mut("production").unwrap().values = numbers;
         let read = Backup::from_text(backup.to_text().unwrap().as_bytes()).unwrap();
         let all = read.stacks["production"].values().member("all").unwrap().to_text();
@@ -458,6 +457,15 @@ mod tests {
     }
 
     #[test]
+    fn values_as_deep_as_the_language_has_them_come_back() {
+        let deep = (0..400).fold(Json::Null, |inner, _| Json::Array(vec![inner]));
+        let mut backup = samples::backup();
+        backup.stacks.values_mut().next().unwrap().values = deep.clone();
+        let read = Backup::from_text(backup.to_text().unwrap().as_bytes()).unwrap();
+        assert!(read.stacks.values().next().unwrap().values == deep);
+    }
+
+    #[test]
     fn what_is_no_backup_is_told_apart() {
         let text = samples::backup().to_text().unwrap();
         let wrong = |text: &str| Backup::from_text(text.as_bytes()).unwrap_err();
@@ -465,6 +473,8 @@ mod tests {
             assert_eq!(wrong(foreign), NotABackup::Foreign, "{foreign}");
         }
         assert_eq!(wrong(&text[..text.len() / 2]), NotABackup::Damaged);
+        let cut_in_a_letter = b"{\"format\": \"gr\xc3";
+        assert_eq!(Backup::from_text(cut_in_a_letter).unwrap_err(), NotABackup::Damaged);
         assert_eq!(wrong(&text.replace("\"version\": 1", "\"version\": 7")), NotABackup::Newer(7));
         assert_eq!(wrong(&text.replace("\"stack\": \"production\"", "\"stack\": \"other\"")), NotABackup::Damaged);
     }

@@ -10,6 +10,7 @@ use super::exchange::{Answer, NoAnswer};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Problem, Severity};
 use crate::esc::diagnostic::Diagnostic;
+use crate::esc::json;
 use crate::io::http::BodyError;
 use crate::io::pulumi_login::PulumiLogin;
 
@@ -114,7 +115,7 @@ impl Told<'_> {
 
     /// The service said no.
     pub fn refused(&self, answer: &Answer) -> Failure {
-        let json: Option<Json> = serde_json::from_slice(&answer.body).ok();
+        let json = json::read(&answer.body).ok();
         let diagnostics = json.as_ref().map(diagnostics).unwrap_or_default();
         if answer.status == StatusCode::BAD_REQUEST && !diagnostics.is_empty() {
             return self.faulty(&diagnostics);

@@ -18,14 +18,14 @@ PLAIN_KEYS = ["a", "b", "c", "ab", "d"]
 ODD_KEYS = ["x y", 'q"q', "a.b", "0", "fn", "é", "d_d"]
 DOCUMENTS = ["env", "one", "two", "p/e", "p/f", "start"]
 NAMES = ["one", "two", "p/e", "start", "gone"]
-SECRETS = ["hunter2", "pa$$word", "two words", "", "ü€", "line\nbreak", "a${b}"]
+SECRETS = ["hunter2", "trustno1", "-x", '{"a" x', "pa$$word", "two words", "", "ü€", "line\nbreak", "a${b}"]
 # As they stand in a flow collection; each kind of scalar that YAML knows, and some that only look like one.
 SCALARS = """null ~ true False yes 0 -1 1.0 3.10 1e6 1234567.5 0777 0x1F 0o17 0b11 1_000 18446744073709551615
     99999999999999999999 1e400 -0.0 .5 1e-7 0.00001 12:30 2001-12-14 plain 'single' <&> $5 $$ $ "a$${b}" "\\u2028\\a\\x01\\e"
     "tab\\tnew\\nline" "\\"" é "\\U0001F642" +1 0o8 08 1_0.5 0x 1__0 -0x1F 1e3 1E+3 0.1e1 123456 1234567
     12345678901234567890.5 _1 1_""".split() + ["!!str 12", "!!int 12", "!!float 3", "!!binary aGk=", "two words"]
 JSON_TEXTS = ['{"a": [1, 1.0, 1e6, 1E6, "x", null, true], "b": {"c": "d"}}', "[1,2", "1 2", '"s"', '{"a":1,"a":2}', "1.10", "-0",
-              '"\\ud800"', "nul", "", " 1 ", "[01]", '"\\u0041"', "[1,]", "1e999", '"$$"', "truex", "{1", '{"a" 1', '"\\x"']
+              "nul", "trustno1", "-x", "falsify", "", " 1 ", "[01]", '"\\u0041"', "[1,]", "1e999", '"$$"', "truex", "{1", '{"a" 1', '"\\x"']
 SCHEMAS = ["true", "false", "{type: string}", "{type: number}", "{type: boolean}", "{type: 'null'}", "{type: nope}", "{const: plain}",
            "{type: object, properties: {a: {type: string}}, required: [a]}", "{type: array, items: {type: string}}",
            "{enum: [1, plain, true]}", "{type: string, pattern: '^a'}", "{type: number, minimum: 1, exclusiveMaximum: 3}",
@@ -226,20 +226,26 @@ def write(folder, first, count):
             json.dump(overrides, file)
 
 
-def comparable(found):
-    """Without what is known to differ, see docs/embedded-store.md."""
-    if isinstance(found, dict):
-        return {key: comparable(value) for key, value in found.items()}
-    if isinstance(found, list):
-        return [comparable(value) for value in found]
-    if not isinstance(found, str):
-        return found
-    # Of a secret text ours shows no character.
-    found = re.sub(r"(decoding JSON string: invalid character) '(?:[^'\\]|\\.[^']*)' ", r"\1 ", found)
+def same(ours, theirs):
+    """But for what is known to differ, see docs/embedded-store.md."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key]) for key in ours)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    if not (isinstance(ours, str) and isinstance(theirs, str)) or ours == theirs:
+        return ours == theirs
+    hidden = "decoding JSON string: invalid character"
+    if ours.endswith(hidden):
+        # Of a secret text ours shows no character.
+        return theirs.startswith(ours + " ")
+    return comparable(ours) == comparable(theirs)
+
+
+def comparable(text):
     # Of two keys equally near theirs names the one that Go's map happens to show first.
-    found = re.sub(r'did you mean ".*"\?$', "did you mean ...?", found)
+    text = re.sub(r'did you mean ".*"\?$', "did you mean ...?", text)
     # Theirs counts bases once more for each way to an environment that is imported more than once.
-    return re.sub(r"( @ \S+:\d+:\d+) \+\d+$", r"\1", found)
+    return re.sub(r"( @ \S+:\d+:\d+) \+\d+$", r"\1", text)
 
 
 def load(path):
@@ -260,9 +266,9 @@ def compare(folder, path):
         if beyond(theirs):
             left_out += 1
             continue
-        ours, theirs = (comparable(found) for found in (load(os.path.join(folder, case, "expected.json")), theirs))
+        ours = load(os.path.join(folder, case, "expected.json"))
         valued += len(ours["open"].get("value") or {})
-        if ours == theirs:
+        if same(ours, theirs):
             alike += 1
             continue
         different += 1
@@ -270,7 +276,7 @@ def compare(folder, path):
         for mode in theirs:
             for part in sorted(set(ours[mode]) | set(theirs[mode])):
                 one, other = ours[mode].get(part), theirs[mode].get(part)
-                if one != other:
+                if not same(one, other):
                     print("%s %s\n  theirs: %s\n  ours:   %s" % (mode, part, other, one))
     print("%d alike, %d different, %d left out; %d values at the top" % (alike, different, left_out, valued))
     # A comparison of nothing proves nothing.
