@@ -70,6 +70,7 @@ impl Desired {
         let name = naming::fold(&mapping.target_name);
         let places = places(mapping);
         let found = places.iter().find_map(|place| Some((place, lookup(values, &place.parse::<Path>().ok()?)?)));
+        self.warnings.extend(found.and_then(|(_, value)| replaced(value, &name, &mapping.place)));
         let value = match found {
             Some((path, value)) => usable(value, path, mapping.kind),
             None if !mapping.required => {
@@ -120,6 +121,7 @@ impl Desired {
                 .map(|step| if let Step::Key(key) = step { key.as_str() } else { "" })
                 .collect();
             let name = naming::fold(&keys.join("_"));
+            self.warnings.extend(replaced(value, &name, &place));
             let value = match naming::check(&name) {
                 Ok(()) => usable(value, &path.to_string(), EntryKind::Secret),
                 Err(error) => {
@@ -230,6 +232,18 @@ fn usable(value: &Value, path: &str, kind: EntryKind) -> Result<Arc<SecretValue>
         ));
     }
     Ok(Arc::new(SecretValue::from(value.to_text())))
+}
+
+/// A warning for a text in which ESC has put U+FFFD in place of bytes that were no text. It cannot be told from one that
+/// somebody meant, so that nothing is refused.
+fn replaced(value: &Value, name: &str, place: &Place) -> Option<Problem> {
+    let Content::String(text) = &value.content else { return None };
+    let message = format!("`{name}` holds U+FFFD: bytes that are no UTF-8 were lost in ESC");
+    text.contains(char::REPLACEMENT_CHARACTER).then(|| {
+        Problem::warning("value-not-text", message)
+            .at(place.clone())
+            .hint("keep what is binary in ESC as base64, without `fn::fromBase64`, and decode it where it is used")
+    })
 }
 
 fn collect_leaves<'v>(value: &'v Value, path: &mut Path, leaves: &mut Vec<(Path, &'v Value)>) {
