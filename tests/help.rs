@@ -73,18 +73,21 @@ fn completions_and_the_manual_page_name_every_command() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_written_to_stdout_fails_the_run_unless_the_reader_has_gone() {
-    let run = |stdout: std::process::Stdio| {
+    let run = |arguments: &[&str], stdout: std::process::Stdio| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sophia-secrets-sync"));
-        command.args(["completions", "bash"]).stdout(stdout).stderr(std::process::Stdio::piped());
+        command.args(arguments).stdout(stdout).stderr(std::process::Stdio::piped());
         let output = command.spawn().unwrap().wait_with_output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     #[allow(clippy::disallowed_methods, reason = "a device, and no file of the tool's")]
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let (code, said) = run(full.into());
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, said) = run(&["completions", "bash"], full().into());
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("error[output]: stdout could not be written"), "{said}");
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    assert_eq!(run(writer.into()), (Some(0), String::new()));
+    assert_eq!(run(&["--help"], full().into()).0, Some(1));
+    for arguments in [&["completions", "bash"][..], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run(arguments, writer.into()), (Some(0), String::new()));
+    }
 }

@@ -29,8 +29,11 @@ pub fn main() -> u8 {
     let (cli, command) = match Cli::read(std::iter::once(program).chain(arguments)) {
         Ok(read) => read,
         Err(error) => {
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
+            return match error.print() {
+                // Help that was asked for did not arrive.
+                Err(failed) if !error.use_stderr() && failed.kind() != std::io::ErrorKind::BrokenPipe => 1,
+                _ => u8::try_from(error.exit_code()).unwrap_or(2),
+            };
         }
     };
     let job = Job::of(&environment, false);
