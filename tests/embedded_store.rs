@@ -241,7 +241,16 @@ async fn what_a_hand_left_that_cannot_be_read_is_kept_as_a_secret() {
     let (store, at) = (world.store(), name("o/p/e"));
     store.create(&at).await.unwrap();
     let texts = [
+        "values: [",
         "values: {s: {fn::secret: marker ${x} $$}",
+        "values: {s: 1}\n---\nvalues: {s: {fn::secret: marker}}\n",
+        "values: {s: 1}\n...\nfn::secret: marker\n",
+        "---\n---\nvalues: {s: {fn::secret: marker}}\n",
+        "other: {fn::secret: [marker]}\nvalues: {}\n",
+        "other: {fn::secret: {ciphertext: marker}}\nvalues: {}\n",
+        // Found, and in a form that cannot be replaced by another.
+        "values:\n  s: [fn::secret: marker]\n",
+        "\u{feff}\u{feff}values: {s: {fn::secret: marker}}\n",
         "values:\n  s: {fn::secret: [marker]}\n",
         "values:\n  s: {fn::secret: marker, other: 1}\n",
         "values:\n  s: {fn::Secret: marker}\n",
@@ -256,12 +265,109 @@ async fn what_a_hand_left_that_cannot_be_read_is_kept_as_a_secret() {
         let opened = store.open(&at, &Version::Revision(recorded.number)).await.unwrap();
         assert_eq!(text_at(&opened, "text").as_deref(), Some(text));
     }
-    // What speaks of no secret is recorded as it is.
+}
+
+#[tokio::test]
+async fn what_nothing_would_encrypt_is_not_stored() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let (friend, _) = Identities::generate();
+    let friend = friend.recipients().remove(0);
+    store.add_recipients(&at, std::slice::from_ref(&friend), false).unwrap();
+    for (text, line, column) in [
+        ("values: {s: 1}\n---\nvalues: {s: {fn::secret: marker}}\n", 3, 14),
+        ("other: {fn::secret: [marker]}\nvalues: {}\n", 1, 9),
+        ("values: {}\nother: {fn::Secret: marker}\n", 2, 9),
+        ("values: {}\nother:\n  fn::secret: marker\n  x: 1\n", 3, 3),
+    ] {
+        let failure = store.update(&at, text, None).await.unwrap_err();
+        let place = failure.problems.last().unwrap().place.clone().unwrap();
+        assert_eq!((failure.code, place.line, place.column), ("esc-diagnostics", line, column), "{text}: {failure:?}");
+        // The same, when it stands there already: it is told, and nothing of it goes on.
+        let before = world.text("o/p/e.yaml");
+        write(&world.file("o/p/e.yaml"), text);
+        let opened = store.open(&at, &Version::Latest).await.unwrap();
+        assert!(opened.warnings.iter().any(|warning| warning.summary.contains("nothing encrypts")), "{text}");
+        let keys = world.text("o/p/.sophia/e/keys.json");
+        let failure = store.remove_recipient(&at, &friend).unwrap_err();
+        assert_eq!((failure.code, failure.problems[0].place.clone()), ("esc-diagnostics", Some(place)), "{text}");
+        assert_eq!(world.text("o/p/.sophia/e/keys.json"), keys, "{text}");
+        write(&world.file("o/p/e.yaml"), &before);
+        assert!(!everything(world.folder.path()).contains("marker"), "{text}");
+    }
     write(&world.file("o/p/e.yaml"), "values: [");
-    store.update(&at, "values: {}\n", None).await.unwrap();
-    let number = store.revisions(&at, 2).await.unwrap()[1].number;
-    let recorded = store.read(&at, &Version::Revision(number), Secrets::Encrypted).await.unwrap();
-    assert_eq!(recorded.text, "values: [");
+    assert_eq!(store.remove_recipient(&at, &friend).unwrap_err().code, "esc-diagnostics");
+    assert_eq!(store.recipients(&at).unwrap().keys.len(), 2, "nothing is done by halves");
+}
+
+#[tokio::test]
+async fn a_removed_recipient_gets_nothing_of_what_a_hand_left() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let (friend, key) = Identities::generate();
+    store.add_recipients(&at, &friend.recipients(), false).unwrap();
+    let old_keys = world.text("o/p/.sophia/e/keys.json");
+    write(&world.file("o/p/e.yaml"), "values: {s: {fn::secret: marker}}\n");
+    assert_eq!(store.remove_recipient(&at, &friend.recipients()[0]).unwrap(), 2);
+    assert!(!everything(world.folder.path()).contains("marker"));
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("marker"));
+    write(&world.file("o/p/.sophia/e/keys.json"), &old_keys);
+    let theirs = self::store(world.folder.path(), Identities::parse(&key).unwrap());
+    for version in [Version::Latest, Version::Revision(2)] {
+        assert_eq!(theirs.open(&at, &version).await.unwrap_err().code, "esc-diagnostics");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn keys_that_something_is_encrypted_with_stay_when_the_write_fails() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    write(&world.file("o/p/e.yaml"), "values: {s: {fn::secret: marker}}\n");
+    // The definition is replaced, and the revision cannot get its number: a folder stands there.
+    std::fs::create_dir_all(world.file("o/p/.sophia/e/revisions/000001.yaml/x")).unwrap();
+    assert_eq!(store.update(&at, &world.text("o/p/e.yaml"), None).await.unwrap_err().code, "file-unwritable");
+    assert!(world.text("o/p/e.yaml").contains("ciphertext"));
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("marker"));
+}
+
+#[tokio::test]
+async fn places_name_the_file_that_they_are_in() {
+    let world = World::new();
+    let store = world.store();
+    let file_of = |failure: &Failure| {
+        let place = failure.problems[0].place.clone().unwrap();
+        (place.file.rsplit('/').take(3).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("/"), place.line)
+    };
+    for text in ["o/default/prod", "o/default/base", "o/app/prod", "o/app/other"] {
+        store.create(&name(text)).await.unwrap();
+    }
+    let wrong = "values:\n  a: 1\n  b: ${nope}\n";
+    for (import, place) in [
+        ("prod", ("o/default/prod.yaml".to_owned(), 3)),
+        ("base", ("o/default/base.yaml".to_owned(), 3)),
+        ("app/other", ("o/app/other.yaml".to_owned(), 3)),
+    ] {
+        write(&world.file(&place.0), wrong);
+        write(&world.file("o/app/prod.yaml"), &format!("imports: [{import}]\nvalues: {{}}\n"));
+        let failure = store.open(&name("o/app/prod"), &Version::Latest).await.unwrap_err();
+        assert_eq!(file_of(&failure), place);
+    }
+    write(&world.file("o/app/prod.yaml"), wrong);
+    let failure = store.open(&name("o/app/prod"), &Version::Latest).await.unwrap_err();
+    assert_eq!(file_of(&failure), ("o/app/prod.yaml".to_owned(), 3));
+    // What a change brings stands in no file; what was there before stands where it did.
+    let (path, value) = ("c".parse().unwrap(), NewValue::Yaml("${neither}".into()));
+    let failure = env::set(&store, &name("o/app/prod"), &path, value, false).await.unwrap_err();
+    assert_eq!((failure.kind.exit_code(), failure.problems.len()), (2, 2), "{failure:?}");
+    assert_eq!(file_of(&failure), ("o/app/prod.yaml".to_owned(), 3));
+    assert_eq!(failure.problems[1].place, None);
+    // An encrypted secret moves what stands behind it, in what is stored only.
+    write(&world.file("o/app/prod.yaml"), "values:\n  s:\n    fn::secret: marker\n  b: ${nope}\n");
+    let failure = env::encrypt(&store, &name("o/app/prod")).await.unwrap_err();
+    assert_eq!((file_of(&failure), failure.kind.exit_code()), (("o/app/prod.yaml".to_owned(), 4), 2));
 }
 
 #[tokio::test]
@@ -365,10 +471,14 @@ async fn a_damaged_revision_does_not_keep_the_definition_from_its_use() {
     let (store, at) = (world.store(), name("o/p/e"));
     store.create(&at).await.unwrap();
     edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
-    write(&world.file("o/p/.sophia/e/revisions/000002.yaml"), "damaged");
-    let opened = store.open(&at, &Version::Latest).await.unwrap();
-    assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("marker"), None));
-    assert_eq!(store.open(&at, &Version::Revision(2)).await.unwrap_err().code, "store-damaged");
+    // A name that no revision has is none.
+    write(&world.file("o/p/.sophia/e/revisions/7.yaml"), "of somebody else");
+    for (damage, code) in [(&b"damaged"[..], "store-damaged"), (b"\xff\xfe", "file-not-text")] {
+        std::fs::write(world.file("o/p/.sophia/e/revisions/000002.yaml"), damage).unwrap();
+        let opened = store.open(&at, &Version::Latest).await.unwrap();
+        assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("marker"), None));
+        assert_eq!(store.open(&at, &Version::Revision(2)).await.unwrap_err().code, code);
+    }
     assert_eq!(edit(&store, &at, &[secret("s", "new")]).await.unwrap(), Some(4));
     assert_eq!(text_at(&store.open(&at, &Version::Revision(3)).await.unwrap(), "s").as_deref(), Some("marker"));
 }

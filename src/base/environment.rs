@@ -41,16 +41,10 @@ impl EscName {
         }
     }
 
-    /// The environment of this organization that a diagnostic of this one speaks of. ESC names a document that was only
-    /// sent to it `<yaml>` or not at all, this one by its last part or the last two, others as an import does. None for
-    /// an import of an old revision, `p/e@3`.
+    /// `project/environment`, as other environments of the organization name it.
     #[must_use]
-    pub fn named_in(&self, text: &str) -> Option<Self> {
-        if matches!(text, "" | "<yaml>") || text == self.environment {
-            return Some(self.clone());
-        }
-        let (project, environment) = text.split_once('/').unwrap_or(("default", text));
-        Self::new(&self.organization, project, environment).ok()
+    pub fn in_project(&self) -> String {
+        format!("{}/{}", self.project, self.environment)
     }
 }
 
@@ -83,21 +77,5 @@ mod tests {
         for text in ["", "a/b", "a/b/c/d", "a//c", "a/../c", "a/b/c d", "a/b/c\n"] {
             assert!(text.parse::<EscName>().is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn knows_whom_a_diagnostic_speaks_of() {
-        let name: EscName = "o/p/e".parse().unwrap();
-        for (text, meant) in [
-            ("", "o/p/e"),
-            ("<yaml>", "o/p/e"),
-            ("e", "o/p/e"),
-            ("p/e", "o/p/e"),
-            ("p/x", "o/p/x"),
-            ("x", "o/default/x"),
-        ] {
-            assert_eq!(name.named_in(text).unwrap().to_string(), meant, "{text}");
-        }
-        assert_eq!((name.named_in("a b"), name.named_in("p/x@3")), (None, None));
     }
 }

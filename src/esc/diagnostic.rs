@@ -3,7 +3,6 @@
 use serde_json::{Value as Json, json};
 
 use super::value::Range;
-use crate::base::environment::EscName;
 use crate::base::error::{Problem, Severity};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +36,12 @@ impl Diagnostic {
         Json::Object(object)
     }
 
-    /// As a finding of this tool, about the environment `name`. Places are named by `file_of` the environment they lie in.
+    /// As a finding of this tool; `file_of` names the text that ESC calls as it is given.
     #[must_use]
-    pub fn problem(&self, name: &EscName, file_of: impl FnOnce(&EscName) -> String) -> Problem {
+    pub fn problem(&self, file_of: impl FnOnce(&str) -> String) -> Problem {
         let detail = self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
         let path = self.path.as_ref().map_or_else(String::new, |path| format!("`{path}`: "));
-        let place = self.range.as_ref().and_then(|range| range.place(name, file_of));
+        let place = self.range.as_ref().and_then(|range| range.place(file_of));
         let message = format!("{path}{}{detail}", self.summary);
         Problem { code: "esc-diagnostic", severity: self.severity, place, message, hint: None }
     }

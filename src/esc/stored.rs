@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::edit::{self, EditError};
 use super::emit;
+use super::envelope;
 use super::page::Page;
 use super::path::{Path, Step};
 use super::scalar::{self, Scalar};
@@ -64,24 +65,39 @@ pub fn find(text: &str) -> Result<Vec<StaticSecret>, EditError> {
     Ok(found)
 }
 
-/// Whether [`find`] finds every secret of `text`. Not in one that is not YAML but speaks of `fn::secret`, nor where a call
-/// is written in a way that ESC refuses (a number, a list, `fn::Secret`): what stands in it may be meant as a secret.
+/// The first place where something may be meant as a secret that [`find`] does not find, so that nothing encrypts it: a
+/// call in a form that ESC refuses (of a number or a list, `fn::Secret`), a ciphertext that is none, and `fn::secret` in
+/// what is not read, because it is not YAML or stands behind the first document.
 #[must_use]
-pub fn tells_all(text: &str) -> bool {
-    fn calls(node: &Node) -> usize {
-        match &node.content {
-            Content::Scalar { .. } => 0,
-            Content::Sequence(items) => items.iter().map(calls).sum(),
-            Content::Mapping(entries) => {
-                let is_call = |key: &Node| key.scalar().is_some_and(|key| key.eq_ignore_ascii_case(SECRET));
-                entries.iter().map(|(key, value)| usize::from(is_call(key)) + calls(key) + calls(value)).sum()
-            }
-        }
+pub fn unclear(text: &str) -> Option<Mark> {
+    let text = edit::split_mark(text).1;
+    if let Ok(root) = yaml::parse_whole(text) {
+        return root.as_ref().and_then(unclear_call);
     }
-    match (yaml::parse(text), find(text)) {
-        (Ok(root), Ok(found)) => root.as_ref().map_or(0, calls) == found.len(),
-        _ => !text.to_ascii_lowercase().contains(SECRET),
+    match yaml::parse(text) {
+        Ok(Some(root)) => unclear_call(&root).or_else(|| mentioned(text, root.span.end.byte())),
+        _ => mentioned(text, 0),
     }
+}
+
+fn unclear_call(node: &Node) -> Option<Mark> {
+    match (stored(node), &node.content) {
+        (Some(Stored::Plain(_)), _) | (None, Content::Scalar { .. }) => None,
+        (Some(Stored::Encrypted(envelope)), _) => envelope::decode(&envelope).is_err().then_some(node.span.start),
+        (None, Content::Sequence(items)) => items.iter().find_map(unclear_call),
+        (None, Content::Mapping(entries)) => entries.iter().find_map(|(key, value)| {
+            let is_call = key.scalar().is_some_and(|key| key.eq_ignore_ascii_case(SECRET));
+            is_call.then_some(key.span.start).or_else(|| unclear_call(key)).or_else(|| unclear_call(value))
+        }),
+    }
+}
+
+/// Where `fn::secret` stands in `text`, as text, from a byte on.
+fn mentioned(text: &str, from: usize) -> Option<Mark> {
+    let at = from + text.get(from..)?.to_ascii_lowercase().find(SECRET)?;
+    let before = text.get(..at)?;
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Some(Mark::new(before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1, at))
 }
 
 /// Puts a stand-in in place of every static secret that stands in clear below `node`.
@@ -320,6 +336,36 @@ values:
     }
 
     #[test]
+    fn what_may_be_meant_as_a_secret_and_is_not_found_has_a_place() {
+        for (text, place) in [
+            ("values:\n  a: {fn::secret: [x]}\n", Some((2, 7))),
+            ("values:\n  a: {fn::secret: 12}\n", Some((2, 7))),
+            ("a: {fn::secret: x, b: 1}\n", Some((1, 5))),
+            ("a:\n  - fn::Secret: x\n", Some((2, 5))),
+            ("a: {fn::secret: {ciphertext: plain}}\n", Some((1, 4))),
+            ("a: {fn::secret: {ciphertext: 1}}\n", Some((1, 5))),
+            ("? {fn::secret: [x]}\n: 1\n", Some((1, 4))),
+            ("\u{feff}a: {fn::secret: [x]}\n", Some((1, 5))),
+            ("a: [\n  b: {fn::SECRET: x}", Some((2, 7))),
+            ("a: 1\n---\nb: {fn::secret: x}\n", Some((3, 5))),
+            ("a: 1\n...\nfn::secret x", Some((3, 1))),
+            ("---\n---\na: {fn::secret: x}\n", Some((3, 5))),
+            ("a: [", None),
+            ("a: 1\n---\nb: 2\n", None),
+            ("a: 1 # fn::secret\n", None),
+            ("", None),
+            (PLAIN, Some((17, 5))),
+        ] {
+            assert_eq!(unclear(text).map(|mark| (mark.line(), mark.column())), place, "{text}");
+        }
+        let sealed = envelope::encode(b"long enough").unwrap();
+        let sound = format!(
+            "a: {{fn::secret: x}}\nb: [{{fn::secret: {{ciphertext: {sealed}}}}}, {{fn::toJSON: {{fn::secret: y}}}}]\n"
+        );
+        assert_eq!(unclear(&sound), None);
+    }
+
+    #[test]
     fn every_refusal_is_told() {
         let refused = rewrite(PLAIN, |secret| Err::<Option<Stored>, _>(secret.path.to_string())).unwrap_err();
         assert!(matches!(refused, RewriteError::Secrets(paths) if paths.len() == 5));
@@ -342,7 +388,7 @@ values:
 
         #[test]
         fn no_text_crashes(text in "(?s).{0,80}") {
-            let _ = find(&text);
+            let _ = (find(&text), unclear(&text), unclear(&format!("{text}fn::secret{text}")));
         }
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use crate::base::environment::EscName;
 use crate::base::error::Place;
 
 /// What is shown in place of a secret.
@@ -218,15 +217,11 @@ impl Range {
         Self { environment, begin: mark("begin"), end: mark("end") }
     }
 
-    /// Where it begins, in a text of the environment `name` or of one that it imports; `file_of` names the text.
+    /// Where it begins; `file_of` names the text that ESC calls as it is given.
     #[must_use]
-    pub fn place(&self, name: &EscName, file_of: impl FnOnce(&EscName) -> String) -> Option<Place> {
+    pub fn place(&self, file_of: impl FnOnce(&str) -> String) -> Option<Place> {
         let known = self.begin.line() > 0;
-        known.then(|| Place {
-            file: name.named_in(&self.environment).map_or_else(|| self.environment.to_string(), |name| file_of(&name)),
-            line: self.begin.line(),
-            column: self.begin.column(),
-        })
+        known.then(|| Place { file: file_of(&self.environment), line: self.begin.line(), column: self.begin.column() })
     }
 
     /// ESC's JSON of a range (esc-api.md §2.3).

@@ -9,7 +9,7 @@ use crate::esc::diagnostic::Diagnostic;
 use crate::esc::edit::{self, Edit, EditError, NewValue};
 use crate::esc::path::{self, Path, Step};
 use crate::esc::projection::{self, Projection};
-use crate::esc::stored::{self, Stored};
+use crate::esc::stored::{self, StaticSecret, Stored};
 use crate::esc::value::Value;
 use crate::io::source::{Document, Secrets, Source, SourceKind, Version};
 use crate::report::env::{EnvChange, EnvHistory, EnvNames, HistoryLine};
@@ -73,7 +73,7 @@ pub async fn open(
     redact: bool,
 ) -> Outcome<Shown> {
     let opened = source.open(name, version).await?;
-    let file = source.file_of(name, version);
+    let file = source.file_of(name, version, "");
     let warnings = opened.warnings.iter().map(|diagnostic| problem(source, name, Some(&file), diagnostic)).collect();
     let value = part(name, &opened.values, path)?;
     if value.unknown {
@@ -125,8 +125,8 @@ pub async fn get(
     let value = part(name, &opened.values, at)?;
     let document = source.read(name, version, Secrets::Encrypted).await?;
     let shown = projection::project(value, Projection::Yaml, !show_secrets).unwrap_or_default();
-    let file_of = |meant: &EscName| source.file_of(meant, if meant == name { version } else { &Version::Latest });
-    let defined = value.defined.place(name, file_of).filter(|_| !at.steps.is_empty());
+    let defined = value.defined.place(|called| source.file_of(name, version, called));
+    let defined = defined.filter(|_| !at.steps.is_empty());
     let definition = edit::fragment(&document.text, at);
     let json = value.to_plain_json(!show_secrets);
     Ok(Explained { value: shown, json, defined, definition, secret: value.contains_secret() })
@@ -180,7 +180,7 @@ fn not_edited(source: &dyn Source, name: &EscName, error: &EditError) -> Failure
     match error {
         EditError::NotYaml { message, mark } => failure
             .problems([Problem::error("esc-diagnostic", message.clone()).at(Place {
-                file: source.file_of(name, &Version::Latest),
+                file: source.file_of(name, &Version::Latest, ""),
                 line: mark.line(),
                 column: mark.column(),
             })])
@@ -192,17 +192,25 @@ fn not_edited(source: &dyn Source, name: &EscName, error: &EditError) -> Failure
     }
 }
 
-/// Where the definition was sound, its errors are the change's: they stand in no file.
+/// The errors of a text that was refused: what the definition had before stands in it, and what the change brought stands
+/// in no file.
 async fn blamed(source: &dyn Source, name: &EscName, before: &str, failure: Failure) -> Failure {
-    let found = source.check(name, before).await;
-    if found.is_ok_and(|found| found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)) {
-        return Failure { kind: FailureKind::Usage, ..failure };
-    }
-    let problems = failure.problems.into_iter().map(|problem| Problem { place: None, ..problem });
+    let found = source.check(name, before).await.unwrap_or_default();
+    let before: Vec<Problem> = found.iter().map(|diagnostic| problem(source, name, None, diagnostic)).collect();
+    let errors = failure.problems.into_iter().filter(|problem| problem.severity == Severity::Error);
+    let problems: Vec<Problem> = errors
+        .map(|new| match before.iter().find(|old| old.message == new.message) {
+            Some(old) => old.clone(),
+            None => Problem { place: None, ..new },
+        })
+        .collect();
+    let hint = if problems.iter().all(|problem| problem.place.is_none()) {
+        "what is named above has to hold with the change: correct it first, or the value"
+    } else {
+        "correct the definition with `env edit` first"
+    };
     let message = format!("cannot change `{name}`, nothing was written: its definition would have errors");
-    Failure::usage("esc-diagnostics", message)
-        .problems(problems)
-        .hint("what is named above has to hold with the change: correct it first, or the value")
+    Failure { causes: failure.causes, ..Failure::usage("esc-diagnostics", message).problems(problems).hint(hint) }
 }
 
 /// Sets one property. A secret is not replaced by something readable, and what is called like a secret is not
@@ -258,11 +266,11 @@ fn is_text(text: &str) -> bool {
     scalar.is_some_and(|text| text.len() >= 8 && !text.contains("${") && text.parse::<f64>().is_err())
 }
 
-/// Whether a static secret stands in a text in clear; in one that is not YAML, whether it may.
+/// Whether a static secret stands in a text in clear, or may.
 #[must_use]
 pub fn holds_a_secret(yaml_text: &str) -> bool {
-    let Ok(secrets) = stored::find(yaml_text) else { return yaml_text.contains("fn::secret") };
-    secrets.iter().any(|secret| matches!(secret.stored, Stored::Plain(_)))
+    let is_plain = |secret: &StaticSecret| matches!(secret.stored, Stored::Plain(_));
+    stored::unclear(yaml_text).is_some() || stored::find(yaml_text).is_ok_and(|secrets| secrets.iter().any(is_plain))
 }
 
 /// Replaces the whole definition.
@@ -304,7 +312,8 @@ pub async fn encrypt(source: &dyn Source, name: &EscName) -> Outcome<Changed> {
     if source.kind() == SourceKind::Cloud {
         return Ok(changed(source, "encrypt", name, document.revision, false, &[]));
     }
-    let written = replace(source, name, &document.text, document.etag.as_deref()).await?;
+    let given = Given { text: document.text, file: source.file_of(name, &Version::Latest, "") };
+    let written = replace_by(source, name, &given, document.etag.as_deref()).await?;
     Ok(named("encrypt", written))
 }
 
@@ -314,7 +323,8 @@ pub async fn encrypt(source: &dyn Source, name: &EscName) -> Outcome<Changed> {
 /// Those of the source.
 pub async fn rollback(source: &dyn Source, name: &EscName, to: &Version) -> Outcome<Changed> {
     let old = source.read(name, to, Secrets::Encrypted).await?;
-    Ok(named("rollback", replace(source, name, &old.text, None).await?))
+    let given = Given { text: old.text, file: source.file_of(name, to, "") };
+    Ok(named("rollback", replace_by(source, name, &given, None).await?))
 }
 
 /// Newest first.
@@ -374,9 +384,10 @@ fn named(command: &'static str, changed: Changed) -> Changed {
 /// A diagnostic of ESC as a finding of this tool. What is about the environment's own text is placed in `file`, if that
 /// is where it comes from.
 fn problem(source: &dyn Source, name: &EscName, file: Option<&str>, diagnostic: &Diagnostic) -> Problem {
-    diagnostic.problem(name, |meant| match file {
-        Some(file) if meant == name => file.to_owned(),
-        _ => source.file_of(meant, &Version::Latest),
+    let file_of = |called: &str| source.file_of(name, &Version::Latest, called);
+    diagnostic.problem(|called| match file {
+        Some(file) if file_of(called) == file_of("") => file.to_owned(),
+        _ => file_of(called),
     })
 }
 
@@ -392,6 +403,15 @@ mod tests {
         assert!(
             is_text("hunter2hunter2") && !is_text("12345678") && !is_text("${other.password}") && !is_text("{a: b}")
         );
-        assert!(holds_a_secret("{fn::secret: x}") && !holds_a_secret("x"));
+        for text in [
+            "{fn::secret: x}",
+            "{fn::secret: [x]}",
+            "a: {fn::Secret: x, b: 1}",
+            "[{fn::Secret: x}",
+            "a: 1\n---\nb: {fn::secret: x}",
+        ] {
+            assert!(holds_a_secret(text), "{text}");
+        }
+        assert!(!holds_a_secret("x") && !holds_a_secret("a: ["));
     }
 }

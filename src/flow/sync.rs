@@ -133,7 +133,7 @@ pub async fn open(definition: &Definition, stack: &Environment, source: &dyn Sou
     let mut desired = Desired::collect(definition, &stack.name, &values);
     desired.warnings.extend(warnings.iter().map(|diagnostic| Problem {
         code: "esc-warning",
-        ..diagnostic.problem(&stack.esc, |name| source.file_of(name, &Version::Latest))
+        ..diagnostic.problem(|called| source.file_of(&stack.esc, &Version::Latest, called))
     }));
     let key = match source.kind() {
         SourceKind::EnvFile => {

@@ -40,7 +40,7 @@ impl Source for EnvFileSource {
         self.file.clone()
     }
 
-    fn file_of(&self, _: &EscName, _: &Version) -> String {
+    fn file_of(&self, _: &EscName, _: &Version, _: &str) -> String {
         self.file.clone()
     }
 

@@ -51,6 +51,16 @@ pub struct Settings {
     pub providers: Providers,
 }
 
+/// A text that can be committed.
+struct Prepared {
+    text: String,
+    /// What history is to keep of a hand's work before it.
+    by_hand: Option<String>,
+    /// The revision that it replaces; none for a hand's work.
+    recorded: Option<u64>,
+    found: Vec<Diagnostic>,
+}
+
 /// An embedded store. Cheap to clone.
 #[derive(Clone)]
 pub struct EscLocal {
@@ -195,7 +205,7 @@ impl EscLocal {
     /// # Errors
     /// `store-key` when `mode` needs secrets that cannot be opened. What is wrong with the text are diagnostics.
     pub fn evaluate(&self, name: &EscName, text: &str, mode: Mode) -> Outcome<Evaluated> {
-        let called = format!("{}/{}", name.project, name.environment);
+        let called = name.in_project();
         let mut evaluated = self.evaluate_as(&called, &name.organization, Some(name), text, mode)?;
         let mut warnings = texts::plaintext_warnings(&called, text);
         warnings.append(&mut evaluated.diagnostics);
@@ -240,13 +250,19 @@ impl EscLocal {
             return Err(self.faulty(name, version, &format!("cannot open `{name}`"), &evaluated.diagnostics));
         }
         let values = evaluated.value.unwrap_or_else(|| Value::plain(Content::Object(BTreeMap::new())));
-        Ok(Opened { values, revision, warnings: evaluated.diagnostics })
+        let mut warnings = evaluated.diagnostics;
+        warnings.extend(texts::unclear(&name.in_project(), &text, Severity::Warning));
+        Ok(Opened { values, revision, warnings })
     }
 
     fn checked(&self, name: &EscName, text: &str) -> Outcome<Vec<Diagnostic>> {
         // Who has no key may still check everything else.
         let show_secrets = self.keyring(name).is_ok();
-        Ok(self.evaluate(name, text, Mode::Check { show_secrets })?.diagnostics)
+        let mut found = self.evaluate(name, text, Mode::Check { show_secrets })?.diagnostics;
+        if found.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
+            found.extend(texts::unclear(&name.in_project(), text, Severity::Error));
+        }
+        Ok(found)
     }
 
     /// Makes an environment.
@@ -309,40 +325,34 @@ impl EscLocal {
             .hint("read it again and repeat the change; nothing was written"));
         }
         let had_keys = shelf.keys()?.is_some();
-        let written = self.write_over(name, &writer, text, &current);
-        if written.is_err() && !had_keys {
-            writer.remove_keys()?;
+        let prepared = self.prepared(name, &writer, text, &current);
+        if prepared.is_err() && !had_keys {
+            // Made for this text, and nothing is encrypted with them yet.
+            let _ = writer.remove_keys();
         }
-        written
-    }
-
-    fn write_over(
-        &self,
-        name: &EscName,
-        writer: &Writer<'_>,
-        text: &str,
-        current: &str,
-    ) -> Outcome<(Option<u64>, Vec<Diagnostic>)> {
-        let recorded = self.shelf(name).revision_of(current)?;
-        let by_hand = match recorded {
-            None => Some(self.made_by_hand(name, writer, current)?),
-            Some(_) => None,
-        };
-        let encrypted = self.encrypted(name, writer, text, by_hand.as_deref().unwrap_or(current))?;
-        let found = self.checked(name, &encrypted)?;
-        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            return Err(self.faulty(
-                name,
-                &Version::Latest,
-                &format!("cannot update `{name}`, nothing was written"),
-                &found,
-            ));
-        }
+        let Prepared { text, by_hand, recorded, found } = prepared?;
         let number = match recorded {
-            Some(number) if encrypted == current => number,
-            _ => writer.commit(&encrypted, by_hand.as_deref(), &self.author, self.now())?,
+            Some(number) if text == current => number,
+            _ => writer.commit(&text, by_hand.as_deref(), &self.author, self.now())?,
         };
         Ok((Some(number), found))
+    }
+
+    /// Makes a text ready to be committed over `current`. What is written here are keys, where there are none.
+    fn prepared(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<Prepared> {
+        let recorded = self.shelf(name).revision_of(current)?;
+        let encrypt = |text: &str, current: &str| self.encrypted(name, writer, text, current);
+        let by_hand = match recorded {
+            None => Some(self.made_by_hand(name, current, encrypt)?),
+            Some(_) => None,
+        };
+        let text = encrypt(text, by_hand.as_deref().unwrap_or(current))?;
+        let found = self.checked(name, &text)?;
+        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            let what = format!("cannot update `{name}`, nothing was written");
+            return Err(self.faulty(name, &Version::Latest, &what, &found));
+        }
+        Ok(Prepared { text, by_hand, recorded, found })
     }
 
     fn history(&self, name: &EscName, limit: usize) -> Outcome<Vec<Revision>> {
@@ -405,11 +415,15 @@ impl Source for EscLocal {
         SourceKind::Local
     }
 
-    fn file_of(&self, name: &EscName, version: &Version) -> String {
-        match version {
-            Version::Latest => self.shelf(name).definition().display().to_string(),
+    fn file_of(&self, name: &EscName, version: &Version, called: &str) -> String {
+        let own = (name.clone(), version.clone());
+        let is_own = called.is_empty() || called == name.in_project();
+        let meant = if is_own { Some(own) } else { texts::import_of(&name.organization, called) };
+        match meant {
+            Some((name, Version::Latest)) => self.shelf(&name).definition().display().to_string(),
             // Its file begins with a line of its own: places would not fit.
-            old => old.of(name),
+            Some((name, old)) => old.of(&name),
+            None => called.to_owned(),
         }
     }
 

@@ -154,8 +154,8 @@ impl Source for Recorded {
         self.source.kind()
     }
 
-    fn file_of(&self, name: &EscName, version: &Version) -> String {
-        self.source.file_of(name, version)
+    fn file_of(&self, name: &EscName, version: &Version, called: &str) -> String {
+        self.source.file_of(name, version, called)
     }
 
     async fn open(&self, name: &EscName, version: &Version) -> Outcome<Opened> {

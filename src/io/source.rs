@@ -100,9 +100,9 @@ pub trait Source: Send + Sync {
         name.to_string()
     }
 
-    /// What places in the text of an environment are named by: its file, where it rests in one.
-    fn file_of(&self, name: &EscName, version: &Version) -> String {
-        version.of(name)
+    /// What places are named by in a text that ESC calls `called` when it speaks of `name`: a file, where it rests in one.
+    fn file_of(&self, name: &EscName, version: &Version, called: &str) -> String {
+        text_of(name, version, called)
     }
 
     /// Evaluates the environment with its secrets in clear.
@@ -137,6 +137,18 @@ pub trait Source: Send + Sync {
 
     /// Removes a tag; done, too, when there is none.
     async fn remove_tag(&self, name: &EscName, tag: &str) -> Outcome<()>;
+}
+
+/// The environment of Pulumi Cloud whose text it calls `called` when it speaks of `name`. It calls a text that was only
+/// sent to it `<yaml>` or nothing, an environment by its last part or the last two, and an import as that is written.
+#[must_use]
+pub fn text_of(name: &EscName, version: &Version, called: &str) -> String {
+    match called {
+        "" | "<yaml>" => version.of(name),
+        own if own == name.environment || own == name.in_project() => version.of(name),
+        other if other.contains('/') => format!("{}/{other}", name.organization),
+        other => other.to_owned(),
+    }
 }
 
 /// Whether a write that failed may have been made all the same: its answer was lost, or came from something in between.

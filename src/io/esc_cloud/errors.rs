@@ -13,6 +13,7 @@ use crate::esc::diagnostic::Diagnostic;
 use crate::esc::json;
 use crate::io::http::BodyError;
 use crate::io::pulumi_login::PulumiLogin;
+use crate::io::source::{Version, text_of};
 
 /// What was asked for; names the permission that a refusal lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,10 +174,10 @@ impl Told<'_> {
     /// The environment's definition has errors; each is listed with its place.
     pub fn faulty(&self, diagnostics: &[Diagnostic]) -> Failure {
         let problems = diagnostics.iter().map(|diagnostic| {
-            let found = match self.environment {
-                Some(name) => diagnostic.problem(name, ToString::to_string),
-                None => Problem::error("esc-diagnostic", diagnostic.summary.clone()),
-            };
+            let found = diagnostic.problem(|called| match self.environment {
+                Some(name) => text_of(name, &Version::Latest, called),
+                None => called.to_owned(),
+            });
             Problem { message: quoted(&found.message, Some(self.login.token.reveal())), ..found }
         });
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();

@@ -1,10 +1,11 @@
 //! Who may open an environment of the embedded store.
 
-use super::EscLocal;
 use super::keyring::KeyFile;
+use super::{EscLocal, texts};
 use crate::base::environment::EscName;
-use crate::base::error::{Failure, Outcome};
+use crate::base::error::{Failure, Outcome, Severity};
 use crate::io::age_keys::Recipient;
+use crate::io::source::Version;
 
 /// The recipients of one environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,14 +84,19 @@ impl EscLocal {
             return Err(Failure::auth("age-passphrase", format!("`{name}` is also opened by a passphrase"))
                 .hint("give the passphrase too, so that it is wrapped for the new data key"));
         }
+        if let Some(unclear) = texts::unclear(&name.in_project(), &text, Severity::Error) {
+            let what = format!("the secrets of `{name}` cannot be encrypted anew, nothing was written");
+            return Err(self.faulty(name, &Version::Latest, &what, &[unclear]));
+        }
         let keyring = keyring.renewed();
-        // Keys first: a kill behind this leaves secrets that the next write takes over to the new key.
-        writer.write_keys(&KeyFile::wrap(&keyring, &left, passphrase.then_some(&self.settings.identities))?)?;
+        let encrypt = |text: &str, current: &str| self.encrypted_with(name, &keyring, text, current);
         let by_hand = match shelf.revision_of(&text)? {
-            None => Some(self.made_by_hand(name, &writer, &text)?),
+            None => Some(self.made_by_hand(name, &text, encrypt)?),
             Some(_) => None,
         };
-        let encrypted = self.encrypted(name, &writer, &text, by_hand.as_deref().unwrap_or(&text))?;
+        let encrypted = encrypt(&text, by_hand.as_deref().unwrap_or_default())?;
+        // Keys first: a kill behind this leaves secrets that the next write takes over to the new key.
+        writer.write_keys(&KeyFile::wrap(&keyring, &left, passphrase.then_some(&self.settings.identities))?)?;
         writer.commit(&encrypted, by_hand.as_deref(), &self.author, self.now())
     }
 

@@ -72,6 +72,10 @@ impl Record {
     }
 }
 
+fn revision_file(number: u64) -> String {
+    format!("{number:06}.yaml")
+}
+
 /// The files of one environment.
 pub struct Shelf {
     root: PathBuf,
@@ -155,8 +159,11 @@ impl Shelf {
     /// `file-unreadable`.
     pub fn numbers(&self) -> Outcome<Vec<u64>> {
         let entries = files::list(&self.beside("revisions"))?;
-        let mut numbers: Vec<u64> =
-            entries.iter().filter_map(|entry| entry.name.strip_suffix(".yaml")?.parse().ok()).collect();
+        let number = |entry: &files::Entry| {
+            let number = entry.name.strip_suffix(".yaml")?.parse().ok()?;
+            (!entry.is_folder && entry.name == revision_file(number)).then_some(number)
+        };
+        let mut numbers: Vec<u64> = entries.iter().filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -179,7 +186,7 @@ impl Shelf {
     }
 
     fn revision_path(&self, number: u64) -> PathBuf {
-        self.beside("revisions").join(format!("{number:06}.yaml"))
+        self.beside("revisions").join(revision_file(number))
     }
 
     /// The revision that is being written, or that a killed writer left.
@@ -197,7 +204,7 @@ impl Shelf {
     /// What reading the files gives.
     pub fn last(&self) -> Outcome<Option<Record>> {
         match self.numbers()?.last().map(|number| self.record(*number)).transpose() {
-            Err(failure) if failure.code == "store-damaged" => Ok(None),
+            Err(failure) if matches!(failure.code, "store-damaged" | "file-not-text" | "file-too-large") => Ok(None),
             last => last,
         }
     }
@@ -295,7 +302,7 @@ impl Writer<'_> {
     /// is the newest revision already is not recorded twice.
     ///
     /// # Errors
-    /// `file-unwritable`; the definition is then the old one.
+    /// `file-unwritable`; the definition is then the old one, or the new one that has yet to get its number.
     pub fn commit(&self, text: &str, by_hand: Option<&str>, author: &str, now: Timestamp) -> Outcome<u64> {
         let shelf = self.shelf;
         let last = shelf.last()?;

@@ -19,8 +19,11 @@ use crate::esc::stored::{self, RewriteError, StaticSecret, Stored};
 use crate::esc::value::Range;
 use crate::io::source::{Source as _, Version};
 
-/// What a hand's work is recorded as when its secrets cannot be told from the rest.
-const UNREADABLE: &str = "# This is not ESC's language and may hold secrets in clear. The whole text is kept as a secret.\n\
+/// The code of failures that say that a text is not ESC's language.
+const UNREADABLE: &str = "esc-diagnostics";
+
+/// What a hand's work is recorded in when its secrets cannot be told from the rest.
+const WHOLE: &str = "# This is not ESC's language and may hold secrets in clear. The whole text is kept as a secret.\n\
                           values: {}\n";
 
 /// A text ready for evaluation.
@@ -76,6 +79,17 @@ pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnosti
             path: Some(secret.path.to_string()),
         })
         .collect()
+}
+
+/// A diagnostic for what may be meant as a secret and would be stored as it stands.
+pub(super) fn unclear(environment: &str, text: &str, severity: Severity) -> Option<Diagnostic> {
+    stored::unclear(text).map(|mark| Diagnostic {
+        severity,
+        summary: "`fn::secret` stands here in a way that nothing encrypts".into(),
+        detail: Some("it takes one text, and what stands behind the first YAML document is not read".into()),
+        range: Some(Range { environment: environment.into(), begin: mark, end: mark }),
+        path: None,
+    })
 }
 
 /// Opens the envelopes of one environment.
@@ -135,7 +149,7 @@ impl Imports {
 }
 
 /// The environment and version that an import names.
-fn import_of(organization: &str, written: &str) -> Option<(EscName, Version)> {
+pub(super) fn import_of(organization: &str, written: &str) -> Option<(EscName, Version)> {
     let (name, version) = written.split_once('@').map_or((written, None), |(name, version)| (name, Some(version)));
     let version = match version {
         None => Version::Latest,
@@ -165,11 +179,10 @@ impl EscLocal {
     pub(super) fn faulty(&self, name: &EscName, version: &Version, what: &str, diagnostics: &[Diagnostic]) -> Failure {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-        Failure::unexpected("esc-diagnostics", format!("{what}: its definition has {count}"))
-            .problems(diagnostics.iter().map(|diagnostic| {
-                diagnostic
-                    .problem(name, |meant| self.file_of(meant, if meant == name { version } else { &Version::Latest }))
-            }))
+        Failure::unexpected(UNREADABLE, format!("{what}: its definition has {count}"))
+            .problems(
+                diagnostics.iter().map(|diagnostic| diagnostic.problem(|called| self.file_of(name, version, called))),
+            )
             .hint("correct the definition with `env edit`, or in the file itself")
     }
 
@@ -190,8 +203,8 @@ impl EscLocal {
     }
 
     fn unreadable(&self, name: &EscName, error: &EditError) -> Failure {
-        let file = self.file_of(name, &Version::Latest);
-        let failure = Failure::unexpected("esc-diagnostics", format!("the definition of `{name}` cannot be read"));
+        let file = self.file_of(name, &Version::Latest, "");
+        let failure = Failure::unexpected(UNREADABLE, format!("the definition of `{name}` cannot be read"));
         match error {
             EditError::NotYaml { message, mark } => {
                 failure.problems([Problem::error("esc-diagnostic", message.clone()).at(Place {
@@ -211,7 +224,7 @@ impl EscLocal {
     pub fn decrypted(&self, name: &EscName, text: &str) -> Outcome<String> {
         let keyring = OnceCell::new();
         let mut cannot = None;
-        let file = self.file_of(name, &Version::Latest);
+        let file = self.file_of(name, &Version::Latest, "");
         let decrypted = self.rewritten(name, text, |secret| {
             let Stored::Encrypted(envelope) = &secret.stored else { return Ok(None) };
             if !secret.is_under_values() || cannot.is_some() {
@@ -239,24 +252,33 @@ impl EscLocal {
         }
     }
 
-    /// What somebody made of the definition file, as history may keep it: no secret in it stands in clear. A secret
-    /// that the newest revision has, too, keeps the ciphertext of that. Where secrets cannot be told from the rest, all of
-    /// the text is kept as one.
-    pub(super) fn made_by_hand(&self, name: &EscName, writer: &Writer<'_>, text: &str) -> Outcome<String> {
+    /// What somebody made of the definition file, as history may keep it: no secret in it stands in clear. One that the
+    /// newest revision has, too, keeps the ciphertext of that. Where secrets cannot be told from the rest, or not be
+    /// replaced, all of the text is kept as one. `encrypt` is [`Self::encrypted`].
+    pub(super) fn made_by_hand(
+        &self,
+        name: &EscName,
+        text: &str,
+        encrypt: impl Fn(&str, &str) -> Outcome<String>,
+    ) -> Outcome<String> {
         let last = self.shelf(name).last()?.map_or_else(String::new, |last| last.text);
-        if stored::tells_all(text) {
-            let is_yaml = stored::find(text).is_ok();
-            return if is_yaml { self.encrypted(name, writer, text, &last) } else { Ok(text.to_owned()) };
+        if stored::unclear(text).is_none() {
+            match encrypt(text, &last) {
+                Err(failure) if failure.code == UNREADABLE => {}
+                done => return done,
+            }
         }
         let path = Path { steps: vec![Step::Key("text".to_owned())] };
         let value = NewValue::Secret(SecretValue::new(text.as_bytes().to_vec()));
-        let whole =
-            edit::apply(UNREADABLE, &[Edit::Set { path, value }]).map_err(|error| self.unreadable(name, &error))?;
-        self.encrypted(name, writer, &whole, &last)
+        let whole = edit::apply(WHOLE, &[Edit::Set { path, value }]).map_err(|error| self.unreadable(name, &error))?;
+        encrypt(&whole, &last)
     }
 
-    /// The text with every static secret encrypted with the newest data key. A secret that is the same as at
-    /// this path of `current` keeps its ciphertext, so that a diff shows what changed and nothing else.
+    /// The text with every static secret encrypted with the newest data key.
+    ///
+    /// # Errors
+    /// [`UNREADABLE`]; `store-key` when there are secrets to encrypt and this run cannot open the keys;
+    /// `store-keys-missing`.
     pub(super) fn encrypted(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<String> {
         let secrets = stored::find(text).map_err(|error| self.unreadable(name, &error))?;
         let any_plain = secrets.iter().any(|secret| matches!(secret.stored, Stored::Plain(_)));
@@ -269,6 +291,21 @@ impl EscLocal {
                 Err(_) => return Ok(text.to_owned()),
             }
         };
+        self.encrypted_with(name, &keyring, text, current)
+    }
+
+    /// The text with every static secret encrypted with the newest key of `keyring`. A secret that is the same as at
+    /// this path of `current` keeps its ciphertext, so that a diff shows what changed and nothing else.
+    ///
+    /// # Errors
+    /// [`UNREADABLE`].
+    pub(super) fn encrypted_with(
+        &self,
+        name: &EscName,
+        keyring: &Keyring,
+        text: &str,
+        current: &str,
+    ) -> Outcome<String> {
         let mut before = BTreeMap::new();
         for secret in stored::find(current).unwrap_or_default() {
             if let Stored::Encrypted(envelope) = secret.stored
