@@ -141,3 +141,61 @@ fn a_passphrase_is_typed_twice_and_a_backup_is_written_when_both_are_the_same() 
         command(binary, folder.path()).env("SOPHIA_AGE_PASSPHRASE", "correct horse").args(listed).output().unwrap();
     assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
 }
+
+/// A folder with the store, and its environment.
+fn made() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("temp")).unwrap();
+    assert!(tool(folder.path(), &["env", "init", ENVIRONMENT]).output().unwrap().status.success());
+    folder
+}
+
+fn tool(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(env!("CARGO_BIN_EXE_sophia-secrets-sync"), folder);
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn what_is_opened_arrives_byte_for_byte_also_where_it_looks_like_colour() {
+    let folder = made();
+    let value = "a\x1b[0mb\x07c\x7fd\te\x1b]0;title\x07";
+    std::fs::write(folder.path().join("value"), value).unwrap();
+    for (path, more) in [("key", &["--secret"][..]), ("environmentVariables.V", &["--string"])] {
+        let arguments = [&["env", "set", ENVIRONMENT, path, "--file", "value"], more].concat();
+        assert!(tool(folder.path(), &arguments).output().unwrap().status.success());
+    }
+    let opened = |arguments: &[&str]| {
+        let arguments = [&["env", "open", ENVIRONMENT], arguments].concat();
+        tool(folder.path(), &arguments).output().unwrap().stdout
+    };
+    assert_eq!(opened(&["key", "--format", "string"]), format!("{value}\n").as_bytes());
+    assert_eq!(opened(&["--format", "shell"]), format!("export V='{value}'\n").as_bytes());
+    let json: serde_json::Value = serde_json::from_slice(&opened(&["--format", "json"])).unwrap();
+    assert_eq!(json["key"], value);
+}
+
+#[test]
+fn an_editor_has_arguments_quoted_as_in_a_shell() {
+    let folder = made();
+    let edit =
+        |editor: &str| tool(folder.path(), &["env", "edit", ENVIRONMENT]).env("EDITOR", editor).output().unwrap();
+    let edited = edit(r#"sh -c 'printf "values: { a: b c }\n" > "$1"' "my editor""#);
+    assert!(edited.status.success(), "{}", String::from_utf8_lossy(&edited.stderr));
+    let stored = std::fs::read_to_string(folder.path().join(format!("store/{ENVIRONMENT}.yaml"))).unwrap();
+    assert_eq!(stored, "values: { a: b c }\n");
+    let refused = edit("sh -c 'exit");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("a quote has no end"));
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let folder = made();
+    for editor in ["sh -c 'rm $1; mkfifo $1' x", "sh -c 'rm $1' x", "sh -c 'rm $1; mkdir $1' x"] {
+        let mut command = tool(folder.path(), &["env", "edit", ENVIRONMENT]);
+        let edited = command.env("EDITOR", editor).env("PATH", "/usr/bin:/bin").output().unwrap();
+        let said = String::from_utf8_lossy(&edited.stderr).into_owned();
+        assert!(edited.status.code() == Some(2) && said.contains("the editor left no file"), "{editor}: {said}");
+    }
+}

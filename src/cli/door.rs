@@ -145,9 +145,14 @@ impl Door {
         }
     }
 
-    /// Writes bytes to stdout: values that were asked for, and files for `-`.
+    /// Writes bytes to stdout as they are: values that were asked for, and files for `-`.
     pub fn data(&mut self, bytes: &[u8]) {
-        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        // Not through `out`: where no terminal is, that takes escape sequences for colours and drops them.
+        let mut stdout: Box<dyn Write> = match &self.job {
+            Some(job) if job.is_action() => Box::new(Disarmed::new(io::stdout())),
+            _ => Box::new(io::stdout()),
+        };
+        let written = self.out.flush().and_then(|()| stdout.write_all(bytes)).and_then(|()| stdout.flush());
         self.wrote(written);
     }
 

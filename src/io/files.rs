@@ -280,6 +280,12 @@ pub fn is_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
+/// Whether `path` is a file with content, and no folder, pipe or device; through links.
+#[must_use]
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
 /// Whether both paths lead to the same thing that is there.
 #[must_use]
 pub fn is_same(left: &Path, right: &Path) -> bool {

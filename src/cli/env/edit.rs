@@ -79,7 +79,7 @@ impl Desk<'_> {
 
     /// The editor, once, and what it leaves stored.
     async fn round(&self) -> Outcome<Changed> {
-        let mut words = self.editor.split_whitespace().map(OsString::from);
+        let mut words = words_of(self.editor)?.into_iter().map(OsString::from);
         let settings = ChildSettings {
             program: words.next().unwrap_or_default(),
             arguments: words.chain([self.file.clone().into_os_string()]).collect(),
@@ -95,6 +95,10 @@ impl Desk<'_> {
             return Err(Failure::usage("env-editor", format!("the editor ended with {code}; nothing was written")));
         }
         let (name, before) = (self.name, &self.before);
+        if !files::is_file(&self.file) {
+            let message = format!("the editor left no file `{}`; nothing was written", self.file.display());
+            return Err(Failure::usage("env-editor", message));
+        }
         let text = files::read_text(&self.file, LARGEST)?;
         if text.trim().is_empty() {
             return Err(Failure::usage("env-editor", "the definition was emptied; nothing was written")
@@ -111,6 +115,16 @@ impl Desk<'_> {
     }
 }
 
+/// The editor and its arguments, quoted as in a shell. On Windows a backslash belongs to a path.
+fn words_of(editor: &str) -> Outcome<Vec<String>> {
+    if cfg!(windows) {
+        return Ok(editor.split_whitespace().map(str::to_owned).collect());
+    }
+    shlex::split(editor).ok_or_else(|| {
+        Failure::usage("env-editor", format!("`{editor}` is not a command: a quote has no end")).hint("set EDITOR anew")
+    })
+}
+
 /// What someone else changed, by name.
 fn moved(before: &str, newest: &str) -> String {
     let changes = changes::between(before, newest);
@@ -123,9 +137,8 @@ fn moved(before: &str, newest: &str) -> String {
 /// clear stay only where somebody at a terminal says so.
 fn kept(desk: &Desk<'_>, failure: Failure) -> Failure {
     let Desk { name, file, before, .. } = desk;
-    let Ok(written) = files::read_bytes(file, LARGEST) else {
-        return failure.hint("your text could not be kept");
-    };
+    let written = if files::is_file(file) { files::read_bytes(file, LARGEST).ok() } else { None };
+    let Some(written) = written else { return failure.hint("your text could not be kept") };
     let text = String::from_utf8_lossy(&written);
     if text.trim().is_empty() || *text == before.text {
         return failure;
