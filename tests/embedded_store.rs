@@ -71,7 +71,7 @@ fn store(root: &Path, identities: Identities) -> EscLocal {
         recipients: Vec::new(),
         author: "alice".into(),
         now: Arc::new(|| "2026-11-24T12:00:00Z".parse().unwrap()),
-        providers: Providers::default().tolerant(),
+        providers: Providers::default().tolerant().careful(),
     })
 }
 
@@ -172,6 +172,7 @@ async fn imports_are_evaluated_with_their_own_keys() {
     assert_eq!(store.list("org").await.unwrap(), [top.clone(), base.clone()]);
 
     store.delete(&base).await.unwrap();
+    assert!(!store.open(&base, &Version::Latest).await.unwrap_err().hints.concat().contains("rollback"));
     let failure = store.open(&top, &Version::Latest).await.unwrap_err();
     assert_eq!(failure.code, "esc-diagnostics");
     let problem = &failure.problems[0];
@@ -265,6 +266,36 @@ async fn what_a_hand_left_that_cannot_be_read_is_kept_as_a_secret() {
         let opened = store.open(&at, &Version::Revision(recorded.number)).await.unwrap();
         assert_eq!(text_at(&opened, "text").as_deref(), Some(text));
     }
+}
+
+#[tokio::test]
+async fn parts_of_a_secret_are_secret() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let text = "values:\n  k: {fn::split: [',', {fn::secret: 'marker1,marker2'}]}\n  x: a ${k[0]}\n  y: {fn::join: ['', ['${k[1]}']]}\n";
+    store.update(&at, text, None).await.unwrap();
+    for path in ["k", "k[1]", "x", "y"] {
+        let found = env::get(&store, &at, &Version::Latest, &path.parse().unwrap(), false).await.unwrap();
+        assert!(
+            found.secret && !found.value.contains("marker") && !found.json.to_string().contains("marker"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_encrypted_where_it_stands_is_named_and_can_be_removed() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    write(&world.file("o/p/e.yaml"), "values:\n  a: [fn::secret: marker, x]\n");
+    let failure = env::encrypt(&store, &at).await.unwrap_err();
+    let place = failure.problems[0].place.as_ref().unwrap();
+    assert!(place.file.ends_with("o/p/e.yaml") && (place.line, place.column) == (2, 7), "{failure:?}");
+    let path: sophia_secrets_sync::esc::path::Path = "a".parse().unwrap();
+    env::change(&store, &at, "rm", &[Edit::Remove { path }]).await.unwrap();
+    assert!(!everything(world.folder.path()).contains("marker"));
 }
 
 #[tokio::test]
@@ -443,6 +474,20 @@ async fn what_a_killed_writer_left_goes_with_the_next_write() {
 }
 
 #[tokio::test]
+async fn a_lost_definition_comes_back_from_its_revisions() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
+    std::fs::remove_file(world.file("o/p/e.yaml")).unwrap();
+    let failure = store.open(&at, &Version::Latest).await.unwrap_err();
+    assert!(failure.hints.concat().contains("`env rollback o/p/e@2`"), "{failure:?}");
+    store.create(&at).await.unwrap();
+    env::rollback(&store, &at, &Version::Revision(2)).await.unwrap();
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "s").as_deref(), Some("marker"));
+}
+
+#[tokio::test]
 async fn many_who_set_at_once_all_succeed() {
     let world = World::new();
     let at = name("o/p/e");
@@ -479,6 +524,9 @@ async fn a_damaged_revision_does_not_keep_the_definition_from_its_use() {
         assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("marker"), None));
         assert_eq!(store.open(&at, &Version::Revision(2)).await.unwrap_err().code, code);
     }
+    let history = store.revisions(&at, 9).await.unwrap();
+    let authors: Vec<&str> = history.iter().map(|revision| revision.author.as_str()).collect();
+    assert_eq!(authors, ["(its file is damaged)", "alice"]);
     assert_eq!(edit(&store, &at, &[secret("s", "new")]).await.unwrap(), Some(4));
     assert_eq!(text_at(&store.open(&at, &Version::Revision(3)).await.unwrap(), "s").as_deref(), Some("marker"));
 }

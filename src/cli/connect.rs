@@ -238,7 +238,7 @@ impl Session {
         if root.is_empty() {
             return Err(Failure::usage("esc-url", "`file://` names no folder").hint("give --esc-url file://DIR"));
         }
-        let providers = Providers::default().tolerant();
+        let providers = Providers::default().tolerant().careful();
         let providers = match (args.allow_local_providers, std::env::current_dir()) {
             (false, _) => providers,
             (true, Ok(folder)) => local_providers(providers, environment::lent, &folder),

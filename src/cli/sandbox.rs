@@ -58,7 +58,7 @@ pub async fn start(args: &SandboxArgs, session: &Session) -> Outcome<sandbox::Ru
             return Err(Failure::auth("store-recipient", format!("nobody could open what is written to `{folder}`"))
                 .hint("make a key with `age-keygen`, then set SOPHIA_AGE_KEY or give --age-identity FILE"));
         }
-        let providers = Providers::default().tolerant();
+        let providers = Providers::default().tolerant().careful();
         options = options.keep_in(session.store_in(folder, args.age_identity.as_deref(), &[], providers)?);
         // Whoever runs it signs the revisions.
         let account = EscTokenSeed { login: Some(session.author()), ..EscTokenSeed::default() };

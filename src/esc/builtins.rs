@@ -279,6 +279,9 @@ impl Evaluator<'_> {
         } else {
             text.split(delimiter.as_ref()).map(|part| self.graph.text(id, part)).collect()
         };
+        if secret && self.providers.careful {
+            parts.iter().for_each(|part| self.graph[*part].secret = true);
+        }
         Ok(self.made(id, Content::List(parts.into()), secret))
     }
 

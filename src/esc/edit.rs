@@ -52,6 +52,8 @@ pub enum EditError {
     Obstacle { path: Path, obstacle: Obstacle },
     #[error("`{0}` cannot be edited without changing something else; edit the text by hand")]
     ChangesMore(String),
+    #[error("`{path}`: a secret in this form cannot be replaced; write it in braces: {{ fn::secret: … }}")]
+    SecretForm { path: Path, mark: Mark },
 }
 
 impl EditError {

@@ -68,11 +68,13 @@ pub struct Providers {
     /// How bad a provider is that the host does not have. [`Severity::Error`] refuses the whole environment,
     /// as Pulumi Cloud does; with [`Severity::Warning`] the rest can be opened, and the value stays unknown.
     pub missing: Severity,
+    /// Whether the parts of a secret are secret where Pulumi's evaluator loses the mark: elements of `fn::split`.
+    pub careful: bool,
 }
 
 impl Default for Providers {
     fn default() -> Self {
-        Self { providers: BTreeMap::new(), rotators: BTreeMap::new(), missing: Severity::Error }
+        Self { providers: BTreeMap::new(), rotators: BTreeMap::new(), missing: Severity::Error, careful: false }
     }
 }
 
@@ -93,6 +95,13 @@ impl Providers {
     #[must_use]
     pub fn tolerant(mut self) -> Self {
         self.missing = Severity::Warning;
+        self
+    }
+
+    /// The same table, for a host that shows values and hides secrets among them.
+    #[must_use]
+    pub fn careful(mut self) -> Self {
+        self.careful = true;
         self
     }
 }

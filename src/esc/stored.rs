@@ -137,16 +137,32 @@ pub fn rewrite<E>(
     if replacements.iter().all(Option::is_none) {
         return Ok(text.to_owned());
     }
-    // Both walks meet the secrets in the same order as `walk` did.
+    let edited = replaced(body, &root, &replacements).map_err(|error| {
+        let alone = |at: usize| {
+            replacements.iter().enumerate().map(|(other, to)| to.clone().filter(|_| other == at)).collect::<Vec<_>>()
+        };
+        let mut tried = found.iter().take(MOST_TRIED).enumerate();
+        let culprit = tried.find(|(at, _)| replaced(body, &root, &alone(*at)).is_err());
+        culprit.map_or(error, |(_, secret)| EditError::SecretForm { path: secret.path.clone(), mark: secret.mark })
+    })?;
+    Ok(format!("{mark}{edited}"))
+}
+
+/// How many secrets are looked at for the one that cannot be replaced: each takes a reading of the text.
+const MOST_TRIED: usize = 100;
+
+/// The text with the secrets that have a replacement, in the order of [`walk`].
+fn replaced(body: &str, root: &Node, replacements: &[Option<Node>]) -> Result<String, EditError> {
+    // Both walks meet the secrets in that order.
     let mut next = replacements.iter();
-    let splices = Page::new(body, Some(&root))
-        .replace_each(&root, &mut |node| stored(node).and_then(|_| next.next().cloned().flatten()))
+    let splices = Page::new(body, Some(root))
+        .replace_each(root, &mut |node| stored(node).and_then(|_| next.next().cloned().flatten()))
         .map_err(|obstacle| EditError::Obstacle { path: Path::default(), obstacle })?;
     let edited = edit::splice_all(body, splices);
-    let mut meant = root;
-    put(&mut meant, &mut replacements.into_iter());
+    let mut meant = root.clone();
+    put(&mut meant, &mut replacements.iter().cloned());
     edit::confirm(&edited, Some(&meant), SECRET)?;
-    Ok(format!("{mark}{edited}"))
+    Ok(edited)
 }
 
 /// The static secret that `node` is, if it is one.
@@ -327,6 +343,15 @@ values:
                 "values.api.list[2]"
             ]
         );
+    }
+
+    #[test]
+    fn a_secret_in_a_form_that_cannot_be_replaced_is_named() {
+        let refused = rewrite("values:\n  a: {fn::secret: x}\n  b: [y, fn::secret: z]\n", |_| {
+            Ok::<_, ()>(Some(Stored::Encrypted("x".into())))
+        });
+        let Err(RewriteError::Text(EditError::SecretForm { path, mark })) = refused else { panic!("{refused:?}") };
+        assert_eq!((path.to_string().as_str(), mark.line(), mark.column()), ("values.b[1]", 3, 10));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use zeroize::Zeroizing;
 
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, FailureKind, Outcome, Place, Problem, Severity};
-use crate::base::yaml;
+use crate::base::yaml::{self, Content, Node};
 use crate::esc::diagnostic::Diagnostic;
 use crate::esc::edit::{self, Edit, EditError, NewValue};
 use crate::esc::path::{self, Path, Step};
 use crate::esc::projection::{self, Projection};
+use crate::esc::scalar::{self, Scalar};
 use crate::esc::stored::{self, StaticSecret, Stored};
 use crate::esc::value::Value;
 use crate::io::source::{Document, Secrets, Source, SourceKind, Version};
@@ -123,6 +124,11 @@ pub async fn get(
 ) -> Outcome<Explained> {
     let opened = source.open(name, version).await?;
     let value = part(name, &opened.values, at)?;
+    let inside = |length: usize| at.steps.get(..length).map(|steps| Path { steps: steps.to_vec() });
+    let mut wholes = (0..at.steps.len()).filter_map(inside);
+    // Pulumi Cloud does not mark all parts of a secret.
+    let secret = wholes.any(|whole| path::lookup(&opened.values, &whole).is_some_and(|whole| whole.secret));
+    let value = &Value { secret: secret || value.secret, ..value.clone() };
     let document = source.read(name, version, Secrets::Encrypted).await?;
     let shown = projection::project(value, Projection::Yaml, !show_secrets).unwrap_or_default();
     let defined = value.defined.place(|called| source.file_of(name, version, called));
@@ -185,9 +191,7 @@ fn not_edited(source: &dyn Source, name: &EscName, error: &EditError) -> Failure
                 column: mark.column(),
             })])
             .hint("the definition is not YAML: correct it with `env edit`"),
-        EditError::NewValue { .. } => {
-            failure.cause(error).hint("--string takes the value as it stands; nothing was written")
-        }
+        EditError::NewValue { .. } => failure.cause(error).hint("--string takes it as one text; nothing was written"),
         _ => failure.cause(error),
     }
 }
@@ -227,13 +231,12 @@ pub async fn set(
 ) -> Outcome<Changed> {
     let edits = [Edit::Set { path: path.clone(), value: value.clone() }];
     let allowed = |document: &Document| {
-        let (NewValue::Yaml(text) | NewValue::Expression(text) | NewValue::Text(text)) = &value else { return Ok(()) };
-        let why = if plaintext {
+        let why = if plaintext || matches!(value, NewValue::Secret(_)) {
             return Ok(());
         } else if is_secret(document, path) {
             "is a secret and would become readable"
-        } else if is_called_like_a_secret(path) && is_text(text) {
-            "is called like a secret"
+        } else if looks_like_a_secret(path, &value) {
+            "is called like a secret, or what is in it"
         } else {
             return Ok(());
         };
@@ -241,7 +244,9 @@ pub async fn set(
             "--secret reads the value from stdin or a hidden prompt; --plaintext stores it readable all the same",
         ))
     };
-    change_where(source, name, "set", &edits, allowed).await
+    let mut changed = change_where(source, name, "set", &edits, allowed).await?;
+    changed.warnings.extend(respelled(path, &value));
+    Ok(changed)
 }
 
 /// Whether a static secret stands at `path`, itself or inside the calls there (`fn::fromBase64` of one).
@@ -253,17 +258,57 @@ fn is_secret(document: &Document, path: &Path) -> bool {
     })
 }
 
-/// The names that the real client asks about, too (esc-language.md §11).
-fn is_called_like_a_secret(path: &Path) -> bool {
-    let Some(Step::Key(key)) = path.steps.last() else { return false };
-    let key = key.to_ascii_lowercase();
-    ["passwd", "pass", "password", "pwd", "secret", "token"].iter().any(|word| key.contains(word))
+/// Whether a value would be a readable text under a name that secrets have.
+fn looks_like_a_secret(path: &Path, value: &NewValue) -> bool {
+    let name =
+        path.steps.iter().rev().find_map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None });
+    let named = name.is_some_and(is_called_like_a_secret);
+    match value {
+        NewValue::Yaml(text) => yaml::parse(text).ok().flatten().is_some_and(|node| holds_named_text(&node, named)),
+        NewValue::Expression(text) | NewValue::Text(text) => named && is_text(text),
+        NewValue::Secret(_) => false,
+    }
 }
 
-/// Whether a value is a text that could be a secret: not a number, a boolean, a reference or a function.
+fn holds_named_text(node: &Node, named: bool) -> bool {
+    match &node.content {
+        Content::Scalar { text, style } => {
+            let resolved = scalar::resolve(text, *style, node.tag.as_deref());
+            named && matches!(resolved, Ok(Scalar::Text(text)) if is_text(&text))
+        }
+        Content::Sequence(items) => items.iter().any(|item| holds_named_text(item, named)),
+        Content::Mapping(entries) => entries.iter().any(|(key, value)| {
+            let key = key.scalar().unwrap_or_default();
+            // A function's argument is not yet its value.
+            !key.starts_with("fn::") && holds_named_text(value, is_called_like_a_secret(key))
+        }),
+    }
+}
+
+/// The names that the real client asks about (esc-language.md §11), and what keys are called.
+fn is_called_like_a_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace(['-', '_'], "");
+    let words =
+        ["passwd", "pass", "password", "pwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential"];
+    words.iter().any(|word| key.contains(word))
+}
+
+/// Whether a text could be a secret: not nothing, and no reference.
 fn is_text(text: &str) -> bool {
-    let scalar = yaml::parse(text).ok().flatten().and_then(|node| node.scalar().map(str::to_owned));
-    scalar.is_some_and(|text| text.len() >= 8 && !text.contains("${") && text.parse::<f64>().is_err())
+    !text.trim().is_empty() && !text.contains("${")
+}
+
+/// A warning for a value that ESC reads as a number and spells in another way, as it does with `1.10` and `0777`. It
+/// says nothing of the value.
+fn respelled(path: &Path, value: &NewValue) -> Option<Problem> {
+    let NewValue::Yaml(typed) = value else { return None };
+    let node = yaml::parse(typed).ok().flatten()?;
+    let Content::Scalar { text, style } = &node.content else { return None };
+    let Ok(Scalar::Number(number)) = scalar::resolve(text, *style, node.tag.as_deref()) else { return None };
+    (number != *text).then(|| {
+        let message = format!("`{path}` is a number to ESC, which spells it in another way than it was given");
+        Problem::warning("env-number", message).hint("--string keeps it as it was typed")
+    })
 }
 
 /// Whether a static secret stands in a text in clear, or may.
@@ -397,12 +442,49 @@ mod tests {
 
     #[test]
     fn names_and_values_that_look_like_secrets() {
-        let called = |path: &str| is_called_like_a_secret(&path.parse().unwrap());
-        assert!(called("a.DB_PASSWORD") && called("githubToken") && called("x[\"my pwd\"]"));
-        assert!(!called("a.url") && !called("tokens[0]"));
-        assert!(
-            is_text("hunter2hunter2") && !is_text("12345678") && !is_text("${other.password}") && !is_text("{a: b}")
-        );
+        let looks =
+            |path: &str, value: &str| looks_like_a_secret(&path.parse().unwrap(), &NewValue::Yaml(value.into()));
+        for (path, value) in [
+            ("a.DB_PASSWORD", "hunter2hunter2"),
+            ("a.password", "x"),
+            ("githubToken", "'12345678'"),
+            ("x[\"my pwd\"]", "p"),
+            ("tokens[0]", "p"),
+            ("apiKey", "p"),
+            ("API_KEY", "p"),
+            ("db", "{host: h, password: p}"),
+            ("db", "[{users: [{passwords: [p]}]}]"),
+        ] {
+            assert!(looks(path, value), "{path} {value}");
+        }
+        for (path, value) in [
+            ("a.url", "https://x"),
+            ("password", "12345678"),
+            ("password", "${other.password}"),
+            ("password", "''"),
+            ("password", "true"),
+            ("password", "{fn::open::x: {token: t}}"),
+            ("passwords", "{url: x}"),
+            ("keys", "x"),
+            ("password.min", "x"),
+        ] {
+            assert!(!looks(path, value), "{path} {value}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_spelled_anew_is_told() {
+        let told = |value: &str| respelled(&"a".parse().unwrap(), &NewValue::Yaml(value.into())).is_some();
+        for value in ["1.10", "0777", "1_000", "99999999999999999999", "1e6", "+1", "0x1F"] {
+            assert!(told(value), "{value}");
+        }
+        for value in ["1", "-1", "1.5", "1.1", "'1.10'", "v1.10", "[1.10]"] {
+            assert!(!told(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn texts_that_hold_or_may_hold_a_secret_in_clear() {
         for text in [
             "{fn::secret: x}",
             "{fn::secret: [x]}",

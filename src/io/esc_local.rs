@@ -91,9 +91,19 @@ impl EscLocal {
     }
 
     fn missing(&self, name: &EscName) -> Failure {
-        let path = self.shelf(name).definition();
-        Failure::unexpected("esc-not-found", format!("there is no environment `{name}` (no file `{}`)", path.display()))
-            .hint(format!("`env init {name}` makes it"))
+        let shelf = self.shelf(name);
+        let path = shelf.definition();
+        let failure = Failure::unexpected(
+            "esc-not-found",
+            format!("there is no environment `{name}` (no file `{}`)", path.display()),
+        )
+        .hint(format!("`env init {name}` makes it"));
+        match shelf.numbers().ok().and_then(|numbers| numbers.last().copied()) {
+            Some(last) => {
+                failure.hint(format!("its revisions are there: then `env rollback {name}@{last}` puts the newest back"))
+            }
+            None => failure,
+        }
     }
 
     fn text(&self, name: &EscName) -> Outcome<String> {
@@ -247,7 +257,10 @@ impl EscLocal {
         let numbers = shelf.numbers()?.into_iter().rev().take(limit);
         numbers
             .map(|number| {
-                let record = shelf.record(number)?;
+                let record = match shelf.record(number) {
+                    Err(failure) if shelf::is_damage(&failure) => Record::damaged(number),
+                    record => record?,
+                };
                 let tags = tags.iter().filter(|(_, tagged)| **tagged == number).map(|(tag, _)| tag.clone()).collect();
                 Ok(Revision { number, created: record.created, author: record.author, tags })
             })

@@ -116,7 +116,7 @@ pub enum EnvCommand {
         /// Encrypt the value
         #[arg(long)]
         secret: bool,
-        /// Take the value as it stands, not as YAML
+        /// Take the value as one text, not as YAML; `${…}` in it refers, and `$$` is a dollar
         #[arg(long)]
         string: bool,
     },

@@ -177,7 +177,7 @@ pub async fn restored(
         identities,
         author: "drill".to_owned(),
         now: Arc::new(clock),
-        providers: Providers::default().tolerant(),
+        providers: Providers::default().tolerant().careful(),
     });
     // Imports and providers are elsewhere: the values are what must come back.
     let asked = Settings { values_only: true, create: true };

@@ -54,6 +54,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// What is known of a revision whose file was damaged.
+    #[must_use]
+    pub fn damaged(number: u64) -> Self {
+        let (created, author) = (Timestamp::UNIX_EPOCH, "(its file is damaged)".to_owned());
+        Self { number, created, author, text: String::new() }
+    }
+
     fn to_file(&self) -> String {
         let author: String = self.author.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         format!("# revision {} {} {author}\n{}", self.number, self.created, self.text)
@@ -70,6 +77,12 @@ impl Record {
             text: text.to_owned(),
         })
     }
+}
+
+/// Whether reading a revision failed because its file was damaged.
+#[must_use]
+pub fn is_damage(failure: &Failure) -> bool {
+    matches!(failure.code, "store-damaged" | "file-not-text" | "file-too-large")
 }
 
 fn revision_file(number: u64) -> String {
@@ -204,7 +217,7 @@ impl Shelf {
     /// What reading the files gives.
     pub fn last(&self) -> Outcome<Option<Record>> {
         match self.numbers()?.last().map(|number| self.record(*number)).transpose() {
-            Err(failure) if matches!(failure.code, "store-damaged" | "file-not-text" | "file-too-large") => Ok(None),
+            Err(failure) if is_damage(&failure) => Ok(None),
             last => last,
         }
     }

@@ -10,6 +10,7 @@ use super::shelf::Writer;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome, Place, Problem, Severity};
 use crate::base::secret::SecretValue;
+use crate::base::yaml::Mark;
 use crate::esc::diagnostic::Diagnostic;
 use crate::esc::edit::{self, Edit, EditError, NewValue};
 use crate::esc::envelope;
@@ -179,7 +180,14 @@ impl EscLocal {
     pub(super) fn faulty(&self, name: &EscName, version: &Version, what: &str, diagnostics: &[Diagnostic]) -> Failure {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-        Failure::unexpected(UNREADABLE, format!("{what}: its definition has {count}"))
+        let is_damaged =
+            |diagnostic: &Diagnostic| ["ciphertext", "data key"].iter().any(|word| diagnostic.summary.contains(word));
+        let failure = Failure::unexpected(UNREADABLE, format!("{what}: its definition has {count}"));
+        let failure = match diagnostics.iter().any(is_damaged) {
+            true => failure.hint(format!("set a damaged secret again, or take an earlier revision: `env history {name}`, `env rollback {name}@REVISION`")),
+            false => failure,
+        };
+        failure
             .problems(
                 diagnostics.iter().map(|diagnostic| diagnostic.problem(|called| self.file_of(name, version, called))),
             )
@@ -203,16 +211,15 @@ impl EscLocal {
     }
 
     fn unreadable(&self, name: &EscName, error: &EditError) -> Failure {
-        let file = self.file_of(name, &Version::Latest, "");
         let failure = Failure::unexpected(UNREADABLE, format!("the definition of `{name}` cannot be read"));
+        let problem = |message: String, mark: &Mark| {
+            let file = self.file_of(name, &Version::Latest, "");
+            let place = Place { file, line: mark.line(), column: mark.column() };
+            Problem::error("esc-diagnostic", message).at(place)
+        };
         match error {
-            EditError::NotYaml { message, mark } => {
-                failure.problems([Problem::error("esc-diagnostic", message.clone()).at(Place {
-                    file,
-                    line: mark.line(),
-                    column: mark.column(),
-                })])
-            }
+            EditError::NotYaml { message, mark } => failure.problems([problem(message.clone(), mark)]),
+            EditError::SecretForm { mark, .. } => failure.problems([problem(error.to_string(), mark)]),
             other => failure.cause(other),
         }
     }
