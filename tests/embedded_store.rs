@@ -249,6 +249,11 @@ async fn what_a_hand_left_that_cannot_be_read_is_kept_as_a_secret() {
         "---\n---\nvalues: {s: {fn::secret: marker}}\n",
         "other: {fn::secret: [marker]}\nvalues: {}\n",
         "other: {fn::secret: {ciphertext: marker}}\nvalues: {}\n",
+        "values: {a: 1}\nother:\n  ? {fn::secret: marker}\n  : 1\n",
+        "values:\n  {fn::secret: marker}: 1\n",
+        "values: {a: {fn::secret:marker}}\n",
+        "values:\n  a: fn::secret:marker\n",
+        "other: {fn::secret marker}\nvalues: {}\n",
         // Found, and in a form that cannot be replaced by another.
         "values:\n  s: [fn::secret: marker]\n",
         "\u{feff}\u{feff}values: {s: {fn::secret: marker}}\n",
@@ -311,15 +316,31 @@ async fn what_nothing_would_encrypt_is_not_stored() {
         ("other: {fn::secret: [marker]}\nvalues: {}\n", 1, 9),
         ("values: {}\nother: {fn::Secret: marker}\n", 2, 9),
         ("values: {}\nother:\n  fn::secret: marker\n  x: 1\n", 3, 3),
+        ("values:\n  a: fn::secret:marker\n", 2, 6),
+        ("values: {}\nother: {fn::secret marker}\n", 2, 9),
+        ("values:\n  a: [b, fn::secret: marker]\n", 2, 10),
     ] {
         let failure = store.update(&at, text, None).await.unwrap_err();
         let place = failure.problems.last().unwrap().place.clone().unwrap();
         assert_eq!((failure.code, place.line, place.column), ("esc-diagnostics", line, column), "{text}: {failure:?}");
+        // Told before, where it was given.
+        let given = env::Given { text: text.to_owned(), file: "given.yaml".to_owned() };
+        for failure in [
+            env::check(&store, &at, Some(&given)).await.unwrap_err(),
+            env::replace_by(&store, &at, &given, None).await.unwrap_err(),
+            env::init(&store, &name("o/p/other"), Some(&given)).await.unwrap_err(),
+        ] {
+            let given = failure.problems.last().unwrap().place.clone().unwrap();
+            assert_eq!((given.file.as_str(), given.line, given.column), ("given.yaml", line, column), "{failure:?}");
+            assert_eq!(failure.kind.exit_code(), 2, "{failure:?}");
+        }
+        assert!(!world.file("o/p/other.yaml").exists());
         // The same, when it stands there already: it is told, and nothing of it goes on.
         let before = world.text("o/p/e.yaml");
         write(&world.file("o/p/e.yaml"), text);
         let opened = store.open(&at, &Version::Latest).await.unwrap();
-        assert!(opened.warnings.iter().any(|warning| warning.summary.contains("nothing encrypts")), "{text}");
+        let begin = opened.warnings.last().unwrap().range.as_ref().unwrap().begin;
+        assert_eq!((begin.line(), begin.column()), (line, column), "{text}");
         let keys = world.text("o/p/.sophia/e/keys.json");
         let failure = store.remove_recipient(&at, &friend).unwrap_err();
         assert_eq!((failure.code, failure.problems[0].place.clone()), ("esc-diagnostics", Some(place)), "{text}");
@@ -518,11 +539,11 @@ async fn a_damaged_revision_does_not_keep_the_definition_from_its_use() {
     edit(&store, &at, &[secret("s", "marker")]).await.unwrap();
     // A name that no revision has is none.
     write(&world.file("o/p/.sophia/e/revisions/7.yaml"), "of somebody else");
-    for (damage, code) in [(&b"damaged"[..], "store-damaged"), (b"\xff\xfe", "file-not-text")] {
+    for damage in [&b"damaged"[..], b"\xff\xfe"] {
         std::fs::write(world.file("o/p/.sophia/e/revisions/000002.yaml"), damage).unwrap();
         let opened = store.open(&at, &Version::Latest).await.unwrap();
         assert_eq!((text_at(&opened, "s").as_deref(), opened.revision), (Some("marker"), None));
-        assert_eq!(store.open(&at, &Version::Revision(2)).await.unwrap_err().code, code);
+        assert_eq!(store.open(&at, &Version::Revision(2)).await.unwrap_err().code, "store-damaged");
     }
     let history = store.revisions(&at, 9).await.unwrap();
     let authors: Vec<&str> = history.iter().map(|revision| revision.author.as_str()).collect();

@@ -13,7 +13,7 @@ use super::page::Page;
 use super::path::{Path, Step};
 use super::scalar::{self, Scalar};
 use super::value::HIDDEN;
-use crate::base::yaml::{self, Content, Mark, Node};
+use crate::base::yaml::{self, Content, Mark, Node, Style};
 
 const SECRET: &str = "fn::secret";
 
@@ -65,39 +65,64 @@ pub fn find(text: &str) -> Result<Vec<StaticSecret>, EditError> {
     Ok(found)
 }
 
-/// The first place where something may be meant as a secret that [`find`] does not find, so that nothing encrypts it: a
-/// call in a form that ESC refuses (of a number or a list, `fn::Secret`), a ciphertext that is none, and `fn::secret` in
-/// what is not read, because it is not YAML or stands behind the first document.
+/// Something that may be meant as a secret, and that [`find`] does not find: nothing encrypts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unclear {
+    pub mark: Mark,
+    /// It says that it is a ciphertext, and is none: damaged, most of the time.
+    pub is_ciphertext: bool,
+}
+
+/// The first such place of a text: a call in a form that ESC refuses (of a number or a list, `fn::Secret`, `fn::secret:x`
+/// without a blank), a ciphertext that is none, a key that is no text, and `fn::secret` in what is not read, because it is
+/// not YAML or stands behind the first document. Comments and ciphertexts are passed over there.
 #[must_use]
-pub fn unclear(text: &str) -> Option<Mark> {
+pub fn unclear(text: &str) -> Option<Unclear> {
     let text = edit::split_mark(text).1;
     if let Ok(root) = yaml::parse_whole(text) {
-        return root.as_ref().and_then(unclear_call);
+        return root.as_ref().and_then(unclear_node);
     }
+    let mentioned = |from| mentioned(text, from).map(|mark| Unclear { mark, is_ciphertext: false });
     match yaml::parse(text) {
-        Ok(Some(root)) => unclear_call(&root).or_else(|| mentioned(text, root.span.end.byte())),
-        _ => mentioned(text, 0),
+        Ok(Some(root)) => unclear_node(&root).or_else(|| mentioned(root.span.end.byte())),
+        _ => mentioned(0),
     }
 }
 
-fn unclear_call(node: &Node) -> Option<Mark> {
+fn unclear_node(node: &Node) -> Option<Unclear> {
+    let begins = |text: &str| text.trim().to_ascii_lowercase().starts_with(SECRET);
+    let plain = |node: &Node| Some(Unclear { mark: node.span.start, is_ciphertext: false });
     match (stored(node), &node.content) {
-        (Some(Stored::Plain(_)), _) | (None, Content::Scalar { .. }) => None,
-        (Some(Stored::Encrypted(envelope)), _) => envelope::decode(&envelope).is_err().then_some(node.span.start),
-        (None, Content::Sequence(items)) => items.iter().find_map(unclear_call),
-        (None, Content::Mapping(entries)) => entries.iter().find_map(|(key, value)| {
-            let is_call = key.scalar().is_some_and(|key| key.eq_ignore_ascii_case(SECRET));
-            is_call.then_some(key.span.start).or_else(|| unclear_call(key)).or_else(|| unclear_call(value))
+        (Some(Stored::Plain(_)), _) => None,
+        (Some(Stored::Encrypted(envelope)), _) => {
+            let is_none = envelope::decode(&envelope).is_err();
+            is_none.then_some(Unclear { mark: node.span.start, is_ciphertext: true })
+        }
+        (None, Content::Scalar { text, style: Style::Plain }) if begins(text) => plain(node),
+        (None, Content::Scalar { .. }) => None,
+        (None, Content::Sequence(items)) => items.iter().find_map(unclear_node),
+        (None, Content::Mapping(entries)) => entries.iter().find_map(|(key, value)| match key.scalar() {
+            Some(name) if !begins(name) => unclear_node(value),
+            _ => plain(key),
         }),
     }
 }
 
-/// Where `fn::secret` stands in `text`, as text, from a byte on.
+/// Where `fn::secret` stands in `text`, as text, from a byte on: in no comment, and with something else than a ciphertext.
 fn mentioned(text: &str, from: usize) -> Option<Mark> {
-    let at = from + text.get(from..)?.to_ascii_lowercase().find(SECRET)?;
-    let before = text.get(..at)?;
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Some(Mark::new(before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1, at))
+    let lower = text.get(from..)?.to_ascii_lowercase();
+    let (at, line_start) = lower.match_indices(SECRET).find_map(|(at, _)| {
+        let at = from + at;
+        let line_start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+        let is_comment = text.get(line_start..at)?.trim_start().starts_with('#');
+        let argument = text.get(at + SECRET.len()..)?;
+        let argument = argument.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '{' | '"' | '\''));
+        let behind = argument.strip_prefix("ciphertext").unwrap_or_default();
+        let is_ciphertext = behind.trim_start_matches(['"', '\'', ' ']).starts_with(':');
+        (!is_comment && !is_ciphertext).then_some((at, line_start))
+    })?;
+    let line = text.get(..line_start)?.matches('\n').count() + 1;
+    Some(Mark::new(line, text.get(line_start..at)?.chars().count() + 1, at))
 }
 
 /// Puts a stand-in in place of every static secret that stands in clear below `node`.
@@ -138,18 +163,17 @@ pub fn rewrite<E>(
         return Ok(text.to_owned());
     }
     let edited = replaced(body, &root, &replacements).map_err(|error| {
-        let alone = |at: usize| {
-            replacements.iter().enumerate().map(|(other, to)| to.clone().filter(|_| other == at)).collect::<Vec<_>>()
-        };
-        let mut tried = found.iter().take(MOST_TRIED).enumerate();
-        let culprit = tried.find(|(at, _)| replaced(body, &root, &alone(*at)).is_err());
-        culprit.map_or(error, |(_, secret)| EditError::SecretForm { path: secret.path.clone(), mark: secret.mark })
+        // The first one up to which it cannot be done.
+        let lengths: Vec<usize> = (1..=found.len()).collect();
+        let sound = lengths.partition_point(|length| {
+            let first = replacements.iter().take(*length).cloned().chain(std::iter::repeat(None));
+            replaced(body, &root, &first.take(found.len()).collect::<Vec<_>>()).is_ok()
+        });
+        let culprit = found.get(sound);
+        culprit.map_or(error, |secret| EditError::SecretForm { path: secret.path.clone(), mark: secret.mark })
     })?;
     Ok(format!("{mark}{edited}"))
 }
-
-/// How many secrets are looked at for the one that cannot be replaced: each takes a reading of the text.
-const MOST_TRIED: usize = 100;
 
 /// The text with the secrets that have a replacement, in the order of [`walk`].
 fn replaced(body: &str, root: &Node, replacements: &[Option<Node>]) -> Result<String, EditError> {
@@ -352,6 +376,11 @@ values:
         });
         let Err(RewriteError::Text(EditError::SecretForm { path, mark })) = refused else { panic!("{refused:?}") };
         assert_eq!((path.to_string().as_str(), mark.line(), mark.column()), ("values.b[1]", 3, 10));
+        let many = "  - {fn::secret: x}\n".repeat(300);
+        let text = format!("values:\n  a:\n{many}  - [fn::secret: y]\n{many}");
+        let refused = rewrite(&text, |_| Ok::<_, ()>(Some(Stored::Encrypted("x".into()))));
+        let Err(RewriteError::Text(EditError::SecretForm { mark, .. })) = refused else { panic!("{refused:?}") };
+        assert_eq!(mark.line(), 303);
     }
 
     #[test]
@@ -369,7 +398,18 @@ values:
             ("a:\n  - fn::Secret: x\n", Some((2, 5))),
             ("a: {fn::secret: {ciphertext: plain}}\n", Some((1, 4))),
             ("a: {fn::secret: {ciphertext: 1}}\n", Some((1, 5))),
-            ("? {fn::secret: [x]}\n: 1\n", Some((1, 4))),
+            ("? {fn::secret: [x]}\n: 1\n", Some((1, 3))),
+            ("? {fn::secret: x}\n: 1\n", Some((1, 3))),
+            ("a:\n  ? [{fn::secret: x}]\n  : 1\n", Some((2, 5))),
+            ("a: fn::secret:x\n", Some((1, 4))),
+            ("a: {fn::secret:x}\n", Some((1, 5))),
+            ("a: [fn::secret x]\n", Some((1, 5))),
+            ("a: {fn::secrets: x}\n", Some((1, 5))),
+            ("a: {' fn::secret': x}\n", Some((1, 5))),
+            ("a: 1\n---\n# fn::secret: x\n", None),
+            ("a: 1\n---\nb: {fn::secret: {ciphertext: x}}\n", None),
+            ("a: [\nb:\n  fn::secret:\n    ciphertext: x\nc: {fn::secret: ciphertext}\n", Some((5, 5))),
+            ("a: 'fn::secret: x'\nb: |\n  fn::secret: x\n", None),
             ("\u{feff}a: {fn::secret: [x]}\n", Some((1, 5))),
             ("a: [\n  b: {fn::SECRET: x}", Some((2, 7))),
             ("a: 1\n---\nb: {fn::secret: x}\n", Some((3, 5))),
@@ -381,7 +421,7 @@ values:
             ("", None),
             (PLAIN, Some((17, 5))),
         ] {
-            assert_eq!(unclear(text).map(|mark| (mark.line(), mark.column())), place, "{text}");
+            assert_eq!(unclear(text).map(|found| (found.mark.line(), found.mark.column())), place, "{text}");
         }
         let sealed = envelope::encode(b"long enough").unwrap();
         let sound = format!(

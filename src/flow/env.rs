@@ -295,7 +295,7 @@ fn is_called_like_a_secret(key: &str) -> bool {
 
 /// Whether a text could be a secret: not nothing, and no reference.
 fn is_text(text: &str) -> bool {
-    !text.trim().is_empty() && !text.contains("${")
+    !text.trim().is_empty() && !text.replace("$$", "").contains("${")
 }
 
 /// A warning for a value that ESC reads as a number and spells in another way, as it does with `1.10` and `0777`. It
@@ -303,19 +303,29 @@ fn is_text(text: &str) -> bool {
 fn respelled(path: &Path, value: &NewValue) -> Option<Problem> {
     let NewValue::Yaml(typed) = value else { return None };
     let node = yaml::parse(typed).ok().flatten()?;
-    let Content::Scalar { text, style } = &node.content else { return None };
-    let Ok(Scalar::Number(number)) = scalar::resolve(text, *style, node.tag.as_deref()) else { return None };
-    (number != *text).then(|| {
-        let message = format!("`{path}` is a number to ESC, which spells it in another way than it was given");
-        Problem::warning("env-number", message).hint("--string keeps it as it was typed")
+    holds_respelled(&node).then(|| {
+        let message = format!("`{path}` holds a number, which ESC spells in another way than it was given");
+        Problem::warning("env-number", message).hint("--string, or quotes around it, keep it as it was typed")
     })
+}
+
+fn holds_respelled(node: &Node) -> bool {
+    match &node.content {
+        Content::Scalar { text, style } => {
+            let resolved = scalar::resolve(text, *style, node.tag.as_deref());
+            matches!(resolved, Ok(Scalar::Number(number)) if number != *text)
+        }
+        Content::Sequence(items) => items.iter().any(holds_respelled),
+        Content::Mapping(entries) => entries.iter().any(|(_, value)| holds_respelled(value)),
+    }
 }
 
 /// Whether a static secret stands in a text in clear, or may.
 #[must_use]
 pub fn holds_a_secret(yaml_text: &str) -> bool {
     let is_plain = |secret: &StaticSecret| matches!(secret.stored, Stored::Plain(_));
-    stored::unclear(yaml_text).is_some() || stored::find(yaml_text).is_ok_and(|secrets| secrets.iter().any(is_plain))
+    let is_unclear = stored::unclear(yaml_text).is_some_and(|found| !found.is_ciphertext);
+    is_unclear || stored::find(yaml_text).is_ok_and(|secrets| secrets.iter().any(is_plain))
 }
 
 /// Replaces the whole definition.
@@ -380,7 +390,7 @@ pub async fn history(source: &dyn Source, name: &EscName, limit: usize) -> Outco
     let revisions = source.revisions(name, limit).await?;
     let line = |revision: crate::io::source::Revision| HistoryLine {
         revision: revision.number,
-        created: revision.created,
+        created: Some(revision.created).filter(|created| *created != jiff::Timestamp::UNIX_EPOCH),
         author: revision.author,
         tags: revision.tags,
     };
@@ -452,6 +462,7 @@ mod tests {
             ("tokens[0]", "p"),
             ("apiKey", "p"),
             ("API_KEY", "p"),
+            ("password", "ab$${cd"),
             ("db", "{host: h, password: p}"),
             ("db", "[{users: [{passwords: [p]}]}]"),
         ] {
@@ -461,6 +472,7 @@ mod tests {
             ("a.url", "https://x"),
             ("password", "12345678"),
             ("password", "${other.password}"),
+            ("password", "$$-${other.password}"),
             ("password", "''"),
             ("password", "true"),
             ("password", "{fn::open::x: {token: t}}"),
@@ -475,10 +487,10 @@ mod tests {
     #[test]
     fn a_number_that_is_spelled_anew_is_told() {
         let told = |value: &str| respelled(&"a".parse().unwrap(), &NewValue::Yaml(value.into())).is_some();
-        for value in ["1.10", "0777", "1_000", "99999999999999999999", "1e6", "+1", "0x1F"] {
+        for value in ["1.10", "[1.10]", "{a: [0777]}", "0777", "1_000", "99999999999999999999", "1e6", "+1", "0x1F"] {
             assert!(told(value), "{value}");
         }
-        for value in ["1", "-1", "1.5", "1.1", "'1.10'", "v1.10", "[1.10]"] {
+        for value in ["1", "-1", "1.5", "1.1", "'1.10'", "v1.10", "['1.10']", "1234567890123456"] {
             assert!(!told(value), "{value}");
         }
     }

@@ -258,7 +258,7 @@ impl EscLocal {
         numbers
             .map(|number| {
                 let record = match shelf.record(number) {
-                    Err(failure) if shelf::is_damage(&failure) => Record::damaged(number),
+                    Err(failure) if failure.code == "store-damaged" => Record::damaged(number),
                     record => record?,
                 };
                 let tags = tags.iter().filter(|(_, tagged)| **tagged == number).map(|(tag, _)| tag.clone()).collect();

@@ -280,7 +280,7 @@ pub fn is_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// Whether `path` is a file with content, and no folder, pipe or device; through links.
+/// Whether `path` is a file and no folder, pipe or device; through links.
 #[must_use]
 pub fn is_file(path: &Path) -> bool {
     path.is_file()

@@ -53,7 +53,8 @@ impl Report for EnvChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryLine {
     pub revision: u64,
-    pub created: jiff::Timestamp,
+    /// None when it is not known.
+    pub created: Option<jiff::Timestamp>,
     pub author: String,
     pub tags: Vec<String>,
 }
@@ -69,7 +70,8 @@ impl Report for EnvHistory {
     fn human(&self, to: &mut dyn Write) -> io::Result<()> {
         for line in &self.revisions {
             let tags = if line.tags.is_empty() { String::new() } else { format!(" ({})", line.tags.join(", ")) };
-            let created = line.created.strftime("%Y-%m-%dT%H:%M:%SZ");
+            let created = line.created.map(|created| created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+            let created = created.unwrap_or_else(|| "-".to_owned());
             writeln!(to, "revision {}{GREEN}{tags}{GREEN:#}  {DIM}{created}  {}{DIM:#}", line.revision, line.author)?;
         }
         Ok(())
@@ -87,7 +89,8 @@ impl Report for EnvHistory {
         writeln!(to, "| revision | created | author | tags |\n|---|---|---|---|")?;
         for line in &self.revisions {
             let (author, tags) = (markdown_text(&line.author), markdown_text(&line.tags.join(", ")));
-            writeln!(to, "| {} | {} | {author} | {tags} |", line.revision, line.created)?;
+            let created = line.created.map(|created| created.to_string()).unwrap_or_default();
+            writeln!(to, "| {} | {created} | {author} | {tags} |", line.revision)?;
         }
         Ok(())
     }

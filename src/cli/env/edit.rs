@@ -16,6 +16,8 @@ use crate::io::files::{self, TemporaryFolder};
 use crate::io::source::{Document, Secrets, Source, Version};
 use crate::report::env::EnvChange;
 
+const WITHOUT: &str = "EDITOR names the editor; --file FILE does without one (`-` is stdin)";
+
 /// Opens the editor on a private file; again, when another edit can mend what went wrong and the person wants to go on.
 /// The file is gone afterwards, unless what was written in it could not be stored, see [`kept`].
 pub(super) async fn edit(
@@ -25,13 +27,10 @@ pub(super) async fn edit(
     here: &Here<'_>,
     door: &mut Door,
 ) -> Outcome<Changed> {
-    let editor = [environment::VISUAL, environment::EDITOR]
-        .into_iter()
-        .find_map(|variable| here.session.environment.get(variable))
-        .ok_or_else(|| {
-            Failure::usage("env-editor", "no editor is known")
-                .hint("set EDITOR, or give the definition with --file FILE (`-` is stdin)")
-        })?;
+    let named = [environment::VISUAL, environment::EDITOR].into_iter();
+    let named = named.filter_map(|variable| here.session.environment.get(variable)).map(words_of);
+    let editor = named.collect::<Outcome<Vec<_>>>()?.into_iter().find(|words| !words.is_empty());
+    let editor = editor.ok_or_else(|| Failure::usage("env-editor", "no editor is known").hint(WITHOUT))?;
     let secrets = if show_secrets { Secrets::Decrypted } else { Secrets::Encrypted };
     let before = source.read(name, &Version::Latest, secrets).await?;
     let folder = TemporaryFolder::new()?;
@@ -48,7 +47,8 @@ struct Desk<'e> {
     source: &'e dyn Source,
     name: &'e EscName,
     secrets: Secrets,
-    editor: &'e str,
+    /// The program and its arguments.
+    editor: Vec<String>,
     /// What the editor works on.
     file: PathBuf,
     /// What is stored, as far as known.
@@ -79,7 +79,7 @@ impl Desk<'_> {
 
     /// The editor, once, and what it leaves stored.
     async fn round(&self) -> Outcome<Changed> {
-        let mut words = words_of(self.editor)?.into_iter().map(OsString::from);
+        let mut words = self.editor.iter().map(OsString::from);
         let settings = ChildSettings {
             program: words.next().unwrap_or_default(),
             arguments: words.chain([self.file.clone().into_os_string()]).collect(),
@@ -88,16 +88,17 @@ impl Desk<'_> {
             at_a_terminal: std::io::stdin().is_terminal(),
         };
         let code = program::run(settings, None).await.map_err(|failure| match failure.code {
-            "command-missing" => failure.hint("EDITOR names the editor; --file FILE does without one"),
+            "command-missing" => failure.hint(WITHOUT),
             _ => failure,
         })?;
         if code != 0 {
-            return Err(Failure::usage("env-editor", format!("the editor ended with {code}; nothing was written")));
+            let message = format!("the editor ended with {code}; nothing was written");
+            return Err(Failure::usage("env-editor", message).hint(WITHOUT));
         }
         let (name, before) = (self.name, &self.before);
         if !files::is_file(&self.file) {
             let message = format!("the editor left no file `{}`; nothing was written", self.file.display());
-            return Err(Failure::usage("env-editor", message));
+            return Err(Failure::usage("env-editor", message).hint(WITHOUT));
         }
         let text = files::read_text(&self.file, LARGEST)?;
         if text.trim().is_empty() {

@@ -36,7 +36,7 @@ pub(super) fn new_value(
         };
     }
     let text = match (value, file) {
-        (Some(text), _) if env::holds_a_secret(&text) => {
+        (Some(text), _) if !string && env::holds_a_secret(&text) => {
             return Err(Failure::usage(
                 "env-secret-argument",
                 "a secret is not taken as an argument; nothing was written",

@@ -4,6 +4,7 @@ use super::keyring::KeyFile;
 use super::{EscLocal, texts};
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome, Severity};
+use crate::esc::stored;
 use crate::io::age_keys::Recipient;
 use crate::io::source::Version;
 
@@ -84,6 +85,7 @@ impl EscLocal {
             return Err(Failure::auth("age-passphrase", format!("`{name}` is also opened by a passphrase"))
                 .hint("give the passphrase too, so that it is wrapped for the new data key"));
         }
+        stored::find(&text).map_err(|error| self.unreadable(name, &error))?;
         if let Some(unclear) = texts::unclear(&name.in_project(), &text, Severity::Error) {
             let what = format!("the secrets of `{name}` cannot be encrypted anew, nothing was written");
             return Err(self.faulty(name, &Version::Latest, &what, &[unclear]));

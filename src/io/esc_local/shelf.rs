@@ -79,12 +79,6 @@ impl Record {
     }
 }
 
-/// Whether reading a revision failed because its file was damaged.
-#[must_use]
-pub fn is_damage(failure: &Failure) -> bool {
-    matches!(failure.code, "store-damaged" | "file-not-text" | "file-too-large")
-}
-
 fn revision_file(number: u64) -> String {
     format!("{number:06}.yaml")
 }
@@ -187,15 +181,17 @@ impl Shelf {
     /// `esc-not-found` when there is none of that number, `store-damaged` when its file was changed.
     pub fn record(&self, number: u64) -> Outcome<Record> {
         let path = self.revision_path(number);
+        let damaged = || {
+            Failure::usage("store-damaged", format!("`{}` is not what this tool wrote", path.display()))
+                .hint("take it from the last commit or a backup")
+        };
         let text = files::read_text(&path, LARGEST).map_err(|failure| match failure.code {
+            "file-not-text" | "file-too-large" => damaged(),
             "file-missing" => Failure::unexpected("esc-not-found", format!("`{}` has no revision {number}", self.name))
                 .hint("`env history` lists the revisions"),
             _ => failure,
         })?;
-        Record::from_file(&text).filter(|record| record.number == number).ok_or_else(|| {
-            Failure::usage("store-damaged", format!("`{}` is not what this tool wrote", path.display()))
-                .hint("take it from the last commit or a backup")
-        })
+        Record::from_file(&text).filter(|record| record.number == number).ok_or_else(damaged)
     }
 
     fn revision_path(&self, number: u64) -> PathBuf {
@@ -217,7 +213,7 @@ impl Shelf {
     /// What reading the files gives.
     pub fn last(&self) -> Outcome<Option<Record>> {
         match self.numbers()?.last().map(|number| self.record(*number)).transpose() {
-            Err(failure) if is_damage(&failure) => Ok(None),
+            Err(failure) if failure.code == "store-damaged" => Ok(None),
             last => last,
         }
     }

@@ -20,7 +20,10 @@ use crate::esc::stored::{self, RewriteError, StaticSecret, Stored};
 use crate::esc::value::Range;
 use crate::io::source::{Source as _, Version};
 
-/// The code of failures that say that a text is not ESC's language.
+/// How diagnostics begin that say that a secret cannot be opened.
+const DAMAGE: [&str; 3] = ["invalid ciphertext", "decrypting: ", "this is no ciphertext"];
+
+/// The code of failures that say that a text cannot be taken for a definition.
 const UNREADABLE: &str = "esc-diagnostics";
 
 /// What a hand's work is recorded in when its secrets cannot be told from the rest.
@@ -82,15 +85,29 @@ pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnosti
         .collect()
 }
 
-/// A diagnostic for what may be meant as a secret and would be stored as it stands.
+/// A diagnostic for what may be meant as a secret and would be stored as it stands, or cannot be stored.
 pub(super) fn unclear(environment: &str, text: &str, severity: Severity) -> Option<Diagnostic> {
-    stored::unclear(text).map(|mark| Diagnostic {
-        severity,
-        summary: "`fn::secret` stands here in a way that nothing encrypts".into(),
-        detail: Some("it takes one text, and what stands behind the first YAML document is not read".into()),
-        range: Some(Range { environment: environment.into(), begin: mark, end: mark }),
-        path: None,
-    })
+    let (mark, summary) = match stored::unclear(text) {
+        Some(found) if found.is_ciphertext => (found.mark, "this is no ciphertext, or a damaged one".to_owned()),
+        Some(found) => {
+            let why = "`fn::secret` stands here in a way that nothing encrypts: it takes one text, and what stands behind the first \
+                       YAML document is not read";
+            (found.mark, why.to_owned())
+        }
+        None => {
+            let sealed = envelope::encode(&[0; 16]).unwrap_or_default();
+            let encrypted = stored::rewrite(text, |secret| {
+                let is_plain = matches!(secret.stored, Stored::Plain(_));
+                Ok::<_, std::convert::Infallible>(is_plain.then(|| Stored::Encrypted(sealed.clone())))
+            });
+            match encrypted {
+                Err(RewriteError::Text(error @ EditError::SecretForm { mark, .. })) => (mark, error.to_string()),
+                _ => return None,
+            }
+        }
+    };
+    let range = Some(Range { environment: environment.into(), begin: mark, end: mark });
+    Some(Diagnostic { severity, summary, detail: None, range, path: None })
 }
 
 /// Opens the envelopes of one environment.
@@ -180,8 +197,7 @@ impl EscLocal {
     pub(super) fn faulty(&self, name: &EscName, version: &Version, what: &str, diagnostics: &[Diagnostic]) -> Failure {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-        let is_damaged =
-            |diagnostic: &Diagnostic| ["ciphertext", "data key"].iter().any(|word| diagnostic.summary.contains(word));
+        let is_damaged = |diagnostic: &Diagnostic| DAMAGE.iter().any(|words| diagnostic.summary.starts_with(words));
         let failure = Failure::unexpected(UNREADABLE, format!("{what}: its definition has {count}"));
         let failure = match diagnostics.iter().any(is_damaged) {
             true => failure.hint(format!("set a damaged secret again, or take an earlier revision: `env history {name}`, `env rollback {name}@REVISION`")),
@@ -210,7 +226,7 @@ impl EscLocal {
         })
     }
 
-    fn unreadable(&self, name: &EscName, error: &EditError) -> Failure {
+    pub(super) fn unreadable(&self, name: &EscName, error: &EditError) -> Failure {
         let failure = Failure::unexpected(UNREADABLE, format!("the definition of `{name}` cannot be read"));
         let problem = |message: String, mark: &Mark| {
             let file = self.file_of(name, &Version::Latest, "");
@@ -261,7 +277,7 @@ impl EscLocal {
 
     /// What somebody made of the definition file, as history may keep it: no secret in it stands in clear. One that the
     /// newest revision has, too, keeps the ciphertext of that. Where secrets cannot be told from the rest, or not be
-    /// replaced, all of the text is kept as one. `encrypt` is [`Self::encrypted`].
+    /// replaced, all of the text is kept as one. `encrypt` is [`Self::encrypted`], or [`Self::encrypted_with`] of a new key.
     pub(super) fn made_by_hand(
         &self,
         name: &EscName,

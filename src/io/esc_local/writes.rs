@@ -12,7 +12,7 @@ use crate::io::source::Version;
 const EMPTY: &str = "values: {}\n";
 
 /// A text that can be committed.
-struct Prepared {
+struct Ready {
     text: String,
     /// What history is to keep of a hand's work before it.
     by_hand: Option<String>,
@@ -77,7 +77,7 @@ impl EscLocal {
             // Made for this text, and nothing is encrypted with them yet.
             let _ = writer.remove_keys();
         }
-        let Prepared { text, by_hand, recorded, found } = prepared?;
+        let Ready { text, by_hand, recorded, found } = prepared?;
         let number = match recorded {
             Some(number) if text == current => number,
             _ => writer.commit(&text, by_hand.as_deref(), &self.author, self.now())?,
@@ -86,7 +86,7 @@ impl EscLocal {
     }
 
     /// Makes a text ready to be committed over `current`. What is written here are keys, where there are none.
-    fn prepared(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<Prepared> {
+    fn prepared(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<Ready> {
         let recorded = self.shelf(name).revision_of(current)?;
         let encrypt = |text: &str, current: &str| self.encrypted(name, writer, text, current);
         let by_hand = match recorded {
@@ -99,7 +99,7 @@ impl EscLocal {
             let what = format!("cannot update `{name}`, nothing was written");
             return Err(self.faulty(name, &Version::Latest, &what, &found));
         }
-        Ok(Prepared { text, by_hand, recorded, found })
+        Ok(Ready { text, by_hand, recorded, found })
     }
 
     /// The data keys, made for the default recipients when the environment has none yet, and nothing in `texts` that
