@@ -274,6 +274,24 @@ async fn what_a_hand_left_that_cannot_be_read_is_kept_as_a_secret() {
 }
 
 #[tokio::test]
+async fn a_text_that_speaks_of_secrets_is_only_text() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let texts =
+        ["fn::secret", "fn::secret x", "fn::secret:x", "Fn::Secret: x", "the fn::secret of it", "{fn::secret: x}"];
+    for text in texts {
+        let path = "a.b".parse().unwrap();
+        env::set(&store, &at, &path, NewValue::Expression(text.into()), false).await.unwrap();
+        assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "a.b").as_deref(), Some(text));
+    }
+    let values = ["'fn::secret x'", "['fn::secret:x', \"fn::secret\"]", "{a: 'fn::secret: x'}"];
+    for value in values {
+        env::set(&store, &at, &"a.b".parse().unwrap(), NewValue::Yaml(value.into()), false).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn parts_of_a_secret_are_secret() {
     let world = World::new();
     let (store, at) = (world.store(), name("o/p/e"));

@@ -184,6 +184,13 @@ fn an_editor_has_arguments_quoted_as_in_a_shell() {
     assert!(edited.status.success(), "{}", String::from_utf8_lossy(&edited.stderr));
     let stored = std::fs::read_to_string(folder.path().join(format!("store/{ENVIRONMENT}.yaml"))).unwrap();
     assert_eq!(stored, "values: { a: b c }\n");
+    let mut command = tool(folder.path(), &["env", "edit", ENVIRONMENT]);
+    assert!(command.env("VISUAL", "true").env("EDITOR", "broken '").output().unwrap().status.success());
+    for blank in ["", "  ", "''", "# none"] {
+        let mut command = tool(folder.path(), &["env", "edit", ENVIRONMENT]);
+        let edited = command.env("VISUAL", blank).env("EDITOR", "true").output().unwrap();
+        assert!(edited.status.success(), "{blank}: {}", String::from_utf8_lossy(&edited.stderr));
+    }
     let refused = edit("sh -c 'exit");
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("a quote has no end"));

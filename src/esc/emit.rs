@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::scalar::{self, Scalar};
+use super::stored;
 use crate::base::yaml::{Content, Node, Span, Style};
 
 /// How a piece of a document is laid out.
@@ -175,8 +176,10 @@ fn is_plain(text: &str, block: bool) -> bool {
         };
         previous = c;
     }
+    // Unquoted it would be taken for a secret that lost its form.
+    let slip = text != stored::SECRET && stored::speaks_of_a_secret(text);
     let old_boolean = ["y", "n", "yes", "no", "on", "off"].iter().any(|word| text.eq_ignore_ascii_case(word));
-    fits && !old_boolean && scalar::resolve(text, Style::Plain, None) == Ok(Scalar::Text(text.to_owned()))
+    fits && !old_boolean && !slip && scalar::resolve(text, Style::Plain, None) == Ok(Scalar::Text(text.to_owned()))
 }
 
 /// What YAML does not let stand in a quoted line, or editors would not keep.

@@ -15,7 +15,7 @@ use super::scalar::{self, Scalar};
 use super::value::HIDDEN;
 use crate::base::yaml::{self, Content, Mark, Node, Style};
 
-const SECRET: &str = "fn::secret";
+pub(super) const SECRET: &str = "fn::secret";
 
 /// How a static secret stands in the text.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,56 +73,76 @@ pub struct Unclear {
     pub is_ciphertext: bool,
 }
 
-/// The first such place of a text: a call in a form that ESC refuses (of a number or a list, `fn::Secret`, `fn::secret:x`
-/// without a blank), a ciphertext that is none, a key that is no text, and `fn::secret` in what is not read, because it is
-/// not YAML or stands behind the first document. Comments and ciphertexts are passed over there.
+/// The first such place of a text, or else its first ciphertext that is none. Unclear is a call in a form that ESC refuses
+/// (of a number or a list), whatever else speaks of `fn::secret` in a key, a tag or unquoted text (`fn::Secret`,
+/// `fn::secret:x` without a blank), and what speaks of it where nothing is read: behind the first document, and in a text
+/// that is not YAML. Only ciphertexts are passed over there.
 #[must_use]
 pub fn unclear(text: &str) -> Option<Unclear> {
-    let text = edit::split_mark(text).1;
-    if let Ok(root) = yaml::parse_whole(text) {
-        return root.as_ref().and_then(unclear_node);
-    }
-    let mentioned = |from| mentioned(text, from).map(|mark| Unclear { mark, is_ciphertext: false });
-    match yaml::parse(text) {
-        Ok(Some(root)) => unclear_node(&root).or_else(|| mentioned(root.span.end.byte())),
-        _ => mentioned(0),
-    }
+    let text = text.trim_start_matches('\u{feff}');
+    let clear = |mark| Unclear { mark, is_ciphertext: false };
+    let whole = yaml::parse_whole(text);
+    let is_whole = whole.is_ok();
+    let Ok(root) = whole.or_else(|_| yaml::parse(text)) else { return mentioned(text, 0).map(clear) };
+    let from = root.as_ref().map_or(0, |root| root.span.end.byte());
+    let found = root.as_ref().and_then(|root| unclear_node(root, false));
+    let found = found.or_else(|| if is_whole { None } else { mentioned(text, from).map(clear) });
+    found.or_else(|| root.as_ref().and_then(|root| unclear_node(root, true)))
 }
 
-fn unclear_node(node: &Node) -> Option<Unclear> {
-    let begins = |text: &str| text.trim().to_ascii_lowercase().starts_with(SECRET);
-    let plain = |node: &Node| Some(Unclear { mark: node.span.start, is_ciphertext: false });
+fn unclear_node(node: &Node, ciphertexts: bool) -> Option<Unclear> {
+    let clear = |node: &Node| Some(Unclear { mark: node.span.start, is_ciphertext: false }).filter(|_| !ciphertexts);
     match (stored(node), &node.content) {
+        _ if node.tag.as_ref().is_some_and(|tag| tag.to_ascii_lowercase().contains("secret")) => clear(node),
         (Some(Stored::Plain(_)), _) => None,
         (Some(Stored::Encrypted(envelope)), _) => {
-            let is_none = envelope::decode(&envelope).is_err();
-            is_none.then_some(Unclear { mark: node.span.start, is_ciphertext: true })
+            // A damaged one begins as all do; another text may be the secret itself.
+            let is_ciphertext = envelope.starts_with("ZXNj");
+            let is_none = is_ciphertext == ciphertexts && envelope::decode(&envelope).is_err();
+            is_none.then_some(Unclear { mark: node.span.start, is_ciphertext })
         }
-        (None, Content::Scalar { text, style: Style::Plain }) if begins(text) => plain(node),
+        (None, Content::Scalar { text, style: Style::Plain }) if text != SECRET && speaks_of_a_secret(text) => {
+            clear(node)
+        }
         (None, Content::Scalar { .. }) => None,
-        (None, Content::Sequence(items)) => items.iter().find_map(unclear_node),
-        (None, Content::Mapping(entries)) => entries.iter().find_map(|(key, value)| match key.scalar() {
-            Some(name) if !begins(name) => unclear_node(value),
-            _ => plain(key),
+        (None, Content::Sequence(items)) => items.iter().find_map(|item| unclear_node(item, ciphertexts)),
+        (None, Content::Mapping(entries)) => entries.iter().find_map(|(key, value)| {
+            let found = if holds_the_word(key) { clear(key) } else { None };
+            found.or_else(|| unclear_node(value, ciphertexts))
         }),
     }
 }
 
-/// Where `fn::secret` stands in `text`, as text, from a byte on: in no comment, and with something else than a ciphertext.
+/// Whether a text would be taken for a slip of the pen, were it not quoted.
+pub(super) fn speaks_of_a_secret(text: &str) -> bool {
+    text.to_ascii_lowercase().replace("::", ":").contains("fn:secret")
+}
+
+fn holds_the_word(node: &Node) -> bool {
+    match &node.content {
+        Content::Scalar { text, .. } => speaks_of_a_secret(text),
+        Content::Sequence(items) => items.iter().any(holds_the_word),
+        Content::Mapping(entries) => entries.iter().any(|(key, value)| holds_the_word(key) || holds_the_word(value)),
+    }
+}
+
+/// Where `fn::secret` stands in `text`, as text, from a byte on, with something else than a ciphertext.
 fn mentioned(text: &str, from: usize) -> Option<Mark> {
+    let from = if text.is_char_boundary(from) { from } else { 0 };
     let lower = text.get(from..)?.to_ascii_lowercase();
-    let (at, line_start) = lower.match_indices(SECRET).find_map(|(at, _)| {
-        let at = from + at;
-        let line_start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
-        let is_comment = text.get(line_start..at)?.trim_start().starts_with('#');
-        let argument = text.get(at + SECRET.len()..)?;
+    let (at, _) = lower.match_indices(SECRET).find(|(at, _)| {
+        let argument = text.get(from + at + SECRET.len()..).unwrap_or_default();
         let argument = argument.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '{' | '"' | '\''));
         let behind = argument.strip_prefix("ciphertext").unwrap_or_default();
-        let is_ciphertext = behind.trim_start_matches(['"', '\'', ' ']).starts_with(':');
-        (!is_comment && !is_ciphertext).then_some((at, line_start))
+        let behind = behind.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '"' | '\''));
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+        let sealed = behind.split(|c| !is_base64(c)).next().unwrap_or_default();
+        envelope::decode(sealed).is_err()
     })?;
-    let line = text.get(..line_start)?.matches('\n').count() + 1;
-    Some(Mark::new(line, text.get(line_start..at)?.chars().count() + 1, at))
+    let before = text.get(..from + at)?;
+    let breaks = before.matches('\n').count() + before.matches('\r').count() - before.matches("\r\n").count();
+    let column = before.chars().rev().take_while(|c| !matches!(c, '\n' | '\r')).count() + 1;
+    Some(Mark::new(breaks + 1, column, from + at))
 }
 
 /// Puts a stand-in in place of every static secret that stands in clear below `node`.
@@ -391,6 +411,9 @@ values:
 
     #[test]
     fn what_may_be_meant_as_a_secret_and_is_not_found_has_a_place() {
+        let sealed = envelope::encode(b"long enough").unwrap();
+        let broken = format!("a: [\nb:\n  fn::secret:\n    ciphertext: {sealed}\nc: {{fn::secret: ciphertext}}\n");
+        let behind = format!("a: 1\n---\nb: {{fn::secret: {{ciphertext: \"{sealed}\"}}}}\n");
         for (text, place) in [
             ("values:\n  a: {fn::secret: [x]}\n", Some((2, 7))),
             ("values:\n  a: {fn::secret: 12}\n", Some((2, 7))),
@@ -399,6 +422,18 @@ values:
             ("a: {fn::secret: {ciphertext: plain}}\n", Some((1, 4))),
             ("a: {fn::secret: {ciphertext: 1}}\n", Some((1, 5))),
             ("? {fn::secret: [x]}\n: 1\n", Some((1, 3))),
+            ("{{ x }}: 1\n", None),
+            ("a:\n  -fn::secret: x\n", Some((2, 3))),
+            ("a: {fn:secret: x}\n", Some((1, 5))),
+            ("a: =fn::secret:x\n", Some((1, 4))),
+            ("a: !secret x\n", Some((1, 4))),
+            ("a: {fn::secret: {ciphertext: ZXNjx}}\nb: {fn::secret: [x]}\n", Some((2, 5))),
+            ("a: {fn::secret: {ciphertext: ZXNjx}}\n", Some((1, 4))),
+            ("a: 1\r---\rb: {fn::secret: x}\r", Some((3, 5))),
+            ("a: 1\n---\n# c\rb: {fn::secret: x}\n", Some((4, 5))),
+            ("\u{feff}\u{feff}a: é1\n---\nb: {fn::secret: x}\n", Some((3, 5))),
+            ("a: 1\n---\nb: {fn::secret: {ciphertext: x}}\n", Some((3, 5))),
+            ("a: 1\n---\nb: {fn::secret: 'ciphertext: x'}\n", Some((3, 5))),
             ("? {fn::secret: x}\n: 1\n", Some((1, 3))),
             ("a:\n  ? [{fn::secret: x}]\n  : 1\n", Some((2, 5))),
             ("a: fn::secret:x\n", Some((1, 4))),
@@ -406,9 +441,9 @@ values:
             ("a: [fn::secret x]\n", Some((1, 5))),
             ("a: {fn::secrets: x}\n", Some((1, 5))),
             ("a: {' fn::secret': x}\n", Some((1, 5))),
-            ("a: 1\n---\n# fn::secret: x\n", None),
-            ("a: 1\n---\nb: {fn::secret: {ciphertext: x}}\n", None),
-            ("a: [\nb:\n  fn::secret:\n    ciphertext: x\nc: {fn::secret: ciphertext}\n", Some((5, 5))),
+            ("a: 1\n---\n# fn::secret: x\n", Some((3, 3))),
+            (&broken, Some((5, 5))),
+            (&behind, None),
             ("a: 'fn::secret: x'\nb: |\n  fn::secret: x\n", None),
             ("\u{feff}a: {fn::secret: [x]}\n", Some((1, 5))),
             ("a: [\n  b: {fn::SECRET: x}", Some((2, 7))),
@@ -423,7 +458,6 @@ values:
         ] {
             assert_eq!(unclear(text).map(|found| (found.mark.line(), found.mark.column())), place, "{text}");
         }
-        let sealed = envelope::encode(b"long enough").unwrap();
         let sound = format!(
             "a: {{fn::secret: x}}\nb: [{{fn::secret: {{ciphertext: {sealed}}}}}, {{fn::toJSON: {{fn::secret: y}}}}]\n"
         );

@@ -324,6 +324,7 @@ fn holds_respelled(node: &Node) -> bool {
 #[must_use]
 pub fn holds_a_secret(yaml_text: &str) -> bool {
     let is_plain = |secret: &StaticSecret| matches!(secret.stored, Stored::Plain(_));
+    // A damaged ciphertext says nothing.
     let is_unclear = stored::unclear(yaml_text).is_some_and(|found| !found.is_ciphertext);
     is_unclear || stored::find(yaml_text).is_ok_and(|secrets| secrets.iter().any(is_plain))
 }

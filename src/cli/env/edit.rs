@@ -28,9 +28,10 @@ pub(super) async fn edit(
     door: &mut Door,
 ) -> Outcome<Changed> {
     let named = [environment::VISUAL, environment::EDITOR].into_iter();
-    let named = named.filter_map(|variable| here.session.environment.get(variable)).map(words_of);
-    let editor = named.collect::<Outcome<Vec<_>>>()?.into_iter().find(|words| !words.is_empty());
-    let editor = editor.ok_or_else(|| Failure::usage("env-editor", "no editor is known").hint(WITHOUT))?;
+    let words = |variable| here.session.environment.get(variable).map(words_of);
+    let mut given = named.filter_map(words).filter(|words| words.as_ref().map_or(true, |words| !words.is_empty()));
+    let editor =
+        given.next().unwrap_or_else(|| Err(Failure::usage("env-editor", "no editor is known").hint(WITHOUT)))?;
     let secrets = if show_secrets { Secrets::Decrypted } else { Secrets::Encrypted };
     let before = source.read(name, &Version::Latest, secrets).await?;
     let folder = TemporaryFolder::new()?;
@@ -121,7 +122,10 @@ fn words_of(editor: &str) -> Outcome<Vec<String>> {
     if cfg!(windows) {
         return Ok(editor.split_whitespace().map(str::to_owned).collect());
     }
-    shlex::split(editor).ok_or_else(|| {
+    let words = shlex::split(editor);
+    // An empty name is no program.
+    let words = words.map(|words| if words.first().is_some_and(String::is_empty) { Vec::new() } else { words });
+    words.ok_or_else(|| {
         Failure::usage("env-editor", format!("`{editor}` is not a command: a quote has no end")).hint("set EDITOR anew")
     })
 }

@@ -90,8 +90,8 @@ pub(super) fn unclear(environment: &str, text: &str, severity: Severity) -> Opti
     let (mark, summary) = match stored::unclear(text) {
         Some(found) if found.is_ciphertext => (found.mark, "this is no ciphertext, or a damaged one".to_owned()),
         Some(found) => {
-            let why = "`fn::secret` stands here in a way that nothing encrypts: it takes one text, and what stands behind the first \
-                       YAML document is not read";
+            let why = "`fn::secret` stands here in a way that nothing encrypts: it takes one text, nothing behind the first YAML \
+                       document is read, and what is only text is put in quotes";
             (found.mark, why.to_owned())
         }
         None => {
