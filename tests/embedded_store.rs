@@ -292,6 +292,19 @@ async fn a_text_that_speaks_of_secrets_is_only_text() {
 }
 
 #[tokio::test]
+async fn what_is_not_read_is_told_and_the_context_is_pulumi_s() {
+    let world = World::new();
+    let (store, at) = (world.store(), name("o/p/e"));
+    store.create(&at).await.unwrap();
+    let text =
+        "values:\n  who: ${context.pulumi.organization.login}/${context.pulumi.user.login}\n---\nvalues: {b: 2}\n";
+    let (_, warnings) = store.update(&at, text, None).await.unwrap();
+    let begin = warnings[0].range.as_ref().unwrap().begin;
+    assert!(warnings[0].summary.contains("nothing is read from here on") && begin.line() == 3, "{warnings:?}");
+    assert_eq!(text_at(&store.open(&at, &Version::Latest).await.unwrap(), "who").as_deref(), Some("o/alice"));
+}
+
+#[tokio::test]
 async fn parts_of_a_secret_are_secret() {
     let world = World::new();
     let (store, at) = (world.store(), name("o/p/e"));

@@ -10,6 +10,7 @@ use std::path::Path as FilePath;
 use clap::Args;
 
 pub use self::commands::EnvCommand;
+use self::commands::Form;
 use super::args::{OutputFormat, SourceArgs};
 use super::connect::Session;
 use super::door::Door;
@@ -19,6 +20,7 @@ use crate::base::error::{Failure, Outcome, Place};
 use crate::base::yaml;
 use crate::esc::edit::Edit;
 use crate::esc::path::Path;
+use crate::esc::projection::Projection;
 use crate::flow::env::{self, Changed, Given};
 use crate::io::files;
 use crate::io::recorded::Recorded;
@@ -113,8 +115,9 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
         EnvCommand::Get { environment, path, show_secrets, value } => {
             let (name, version) = here.name(&environment, door)?;
             let path = path_of(path.as_deref())?;
-            if let Some(form) = value {
-                let shown = env::open(source, &name, &version, &path, form.projection(), !show_secrets).await?;
+            if let Some(form) = value.map(Form::projection) {
+                fits(form, &path)?;
+                let shown = env::open(source, &name, &version, &path, form, !show_secrets).await?;
                 door.data(shown.text.as_bytes());
                 return Ok(0);
             }
@@ -147,9 +150,7 @@ async fn one(command: EnvCommand, source: &dyn Source, here: &Here<'_>, door: &m
             let (name, version) = here.name(&environment, door)?;
             let path = path_of(path.as_deref())?;
             let form = here.session.global.format.projection()?;
-            if form.is_of_variables() && !path.steps.is_empty() {
-                return Err(Failure::usage("env-form", "`dotenv` and `shell` take no path"));
-            }
+            fits(form, &path)?;
             let shown = env::open(source, &name, &version, &path, form, false).await?;
             door.problems(&shown.warnings);
             door.data(shown.text.as_bytes());
@@ -272,6 +273,14 @@ fn given(file: &FilePath) -> Outcome<Given> {
             .hint("`values: {}` is a definition without values"));
     }
     Ok(Given { text, file })
+}
+
+fn fits(form: Projection, path: &Path) -> Outcome<()> {
+    if form.is_of_variables() && !path.steps.is_empty() {
+        return Err(Failure::usage("env-form", "`dotenv` and `shell` take no path")
+            .hint("they hold `environmentVariables`; another form shows a value"));
+    }
+    Ok(())
 }
 
 /// The frozen JSON form of `env get`.

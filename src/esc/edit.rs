@@ -40,7 +40,7 @@ pub enum Edit {
 pub enum EditError {
     #[error("the environment is not YAML that can be read: {message} (line {}, column {})", mark.line(), mark.column())]
     NotYaml { message: String, mark: Mark },
-    #[error("the new value of `{path}` is not YAML: {message} (line {}, column {} of the value)", mark.line(), mark.column())]
+    #[error("the new value of `{path}` cannot be taken as YAML: {message} (line {}, column {} of the value)", mark.line(), mark.column())]
     NewValue { path: Path, message: String, mark: Mark },
     #[error("the secret for `{0}` is not UTF-8 text, and ESC holds text only")]
     NotText(Path),
@@ -260,16 +260,21 @@ fn new_node(path: &Path, value: &NewValue) -> Result<Node, EditError> {
             let wrong = |message: String, mark| EditError::NewValue { path: path.clone(), message, mark };
             let text = split_mark(text).1;
             let node = yaml::parse_whole(text).map_err(|error| wrong(error.message, error.mark))?;
-            let end = match &node {
-                Some(Node { content: Content::Scalar { .. }, span, .. }) => span.end,
-                Some(_) => return Ok(node.unwrap_or_else(null)),
-                None => Mark::new(1, 1, 0),
+            // In quotes, a list or an object YAML's own signs are meant; unquoted text is meant as it stands.
+            let (kept, end) = match &node {
+                Some(Node { content: Content::Scalar { text: scalar, style: Style::Plain }, tag, span }) => {
+                    let is_cast = tag.as_ref().is_some_and(|tag| tag.starts_with("!!"));
+                    (is_cast || scalar == text.trim(), span.end)
+                }
+                Some(Node {
+                    content: Content::Scalar { text: scalar, style: Style::Literal | Style::Folded },
+                    span,
+                    ..
+                }) => (!scalar.is_empty(), span.start),
+                Some(_) => (true, Mark::default()),
+                None => (text.trim().is_empty(), Mark::new(1, 1, 0)),
             };
-            // Behind quotes, a list or an object a comment is one; a text that is cut at its `#` was not meant.
-            if text.get(end.byte()..).unwrap_or_default().trim_start().starts_with('#') {
-                return Err(wrong("what stands behind `#` is a comment and would be lost".to_owned(), end));
-            }
-            Ok(node.unwrap_or_else(null))
+            if kept { Ok(node.unwrap_or_else(null)) } else { Err(wrong(ANOTHER_TEXT.to_owned(), end)) }
         }
         NewValue::Secret(secret) => {
             let mut bytes = Vec::with_capacity(secret.len());
@@ -279,6 +284,8 @@ fn new_node(path: &Path, value: &NewValue) -> Result<Node, EditError> {
         }
     }
 }
+
+const ANOTHER_TEXT: &str = "YAML makes another text of it (a comment, a tag, an anchor, a line break without quotes)";
 
 fn null() -> Node {
     emit::node(Content::Scalar { text: "null".into(), style: Style::Plain })

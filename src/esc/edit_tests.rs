@@ -178,14 +178,37 @@ fn a_path_that_does_not_fit_is_refused() {
     assert_eq!(one("context.x"), EditError::Reserved("context".into()));
     assert_eq!(one(""), EditError::EmptyPath);
     assert!(matches!(apply("a: [", &[set("a", NewValue::Yaml("1".into()))]), Err(EditError::NotYaml { .. })));
-    for (value, line, column) in
-        [("[", 2, 1), ("a\nb: c\nd", 2, 2), ("{a: 1} x", 1, 8), ("#ff0000", 1, 1), ("blue # or green", 1, 5)]
-    {
+    for (value, line, column) in [
+        ("[", 2, 1),
+        ("a\nb: c\nd", 2, 2),
+        ("{a: 1} x", 1, 8),
+        ("#ff0000", 1, 1),
+        ("blue # or green", 1, 5),
+        ("&x foo", 1, 7),
+        ("!foo bar", 1, 9),
+        ("...", 1, 1),
+        ("|", 1, 1),
+        ("a\nb", 2, 2),
+    ] {
         let refused = apply("", &[set("a", NewValue::Yaml(value.into()))]).unwrap_err();
         let EditError::NewValue { mark, .. } = &refused else { panic!("{value}: {refused}") };
         assert_eq!((mark.line(), mark.column()), (line, column), "{value}: {refused}");
     }
-    for value in ["# c\n[a] # d\n", "{a: 1} # b", "'a' # b", "a#b", "'#'", "|\n  a # b\n"] {
+    for value in [
+        "# c\n[a] # d\n",
+        "{a: 1} # b",
+        "'a' # b",
+        "a#b",
+        "'#'",
+        "|\n  a # b\n",
+        " a b \n",
+        "!!str 12",
+        "'a\n b'",
+        "null",
+        "~",
+        "",
+        "\n",
+    ] {
         assert!(apply("", &[set("a", NewValue::Yaml(value.into()))]).is_ok(), "{value}");
     }
     assert_eq!(

@@ -182,6 +182,7 @@ impl EscLocal {
         let called = name.in_project();
         let mut evaluated = self.evaluate_as(&called, &name.organization, Some(name), text, mode)?;
         let mut warnings = texts::plaintext_warnings(&called, text);
+        warnings.extend(texts::unread(&called, text));
         warnings.append(&mut evaluated.diagnostics);
         evaluated.diagnostics = warnings;
         Ok(evaluated)
@@ -205,16 +206,20 @@ impl EscLocal {
         let keyring = own.filter(|_| needs_keys).map(|name| self.keyring(name)).transpose()?;
         let crypter = texts::Crypter::new(self, own, keyring, prepared.plaintexts);
         let mut loader = texts::Imports::new(self, organization);
-        let (context, providers) = (self.context(), &self.settings.providers);
+        let (context, providers) = (self.context(organization), &self.settings.providers);
         Ok(eval::evaluate(called, &prepared.text, mode, &mut loader, &crypter, providers, &context))
     }
 
-    fn context(&self) -> BTreeMap<String, Value> {
-        let object = |entries: [(&str, Value); 1]| {
-            Value::plain(Content::Object(entries.map(|(key, value)| (key.to_owned(), value)).into()))
+    /// What documents find under `context`, as far as a folder knows it.
+    fn context(&self, organization: &str) -> BTreeMap<String, Value> {
+        let object = |entries: &[(&str, Value)]| {
+            let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+            Value::plain(Content::Object(entries.collect()))
         };
-        let user = object([("id", Value::plain(Content::String(self.author.to_string())))]);
-        BTreeMap::from([("pulumi".to_owned(), object([("user", user)]))])
+        let text = |text: &str| Value::plain(Content::String(text.to_owned()));
+        let user = object(&[("id", text(&self.author)), ("login", text(&self.author))]);
+        let organization = object(&[("login", text(organization))]);
+        BTreeMap::from([("pulumi".to_owned(), object(&[("user", user), ("organization", organization)]))])
     }
 
     fn opened(&self, name: &EscName, version: &Version) -> Outcome<Opened> {

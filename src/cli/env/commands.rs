@@ -106,6 +106,7 @@ pub enum EnvCommand {
         /// Property path, such as `api-keys.OPENAI_API_KEY`
         path: String,
         /// YAML; never a secret, which is read from stdin or a hidden prompt
+        #[arg(allow_negative_numbers = true)]
         value: Option<String>,
         /// Read the value from a file; `-` is stdin
         #[arg(short, long, value_name = "FILE", conflicts_with = "value")]

@@ -6,6 +6,7 @@ use std::path::Path as FilePath;
 use super::super::input;
 use super::{LARGEST, read};
 use crate::base::error::{Failure, Outcome};
+use crate::base::secret::SecretValue;
 use crate::esc::edit::NewValue;
 use crate::esc::path::Path;
 use crate::flow::env;
@@ -30,7 +31,15 @@ pub(super) fn new_value(
                     .hint("leave it out to type it, or pipe it to stdin; arguments can be seen by other programs"))
             }
             (None, Some(file)) if file != FilePath::new("-") => {
-                Ok(NewValue::Secret(crate::base::secret::SecretValue::new(files::read_bytes(file, LARGEST)?)))
+                let bytes = files::read_bytes(file, LARGEST)?;
+                if bytes.is_empty() {
+                    return Err(Failure::usage(
+                        "input-empty",
+                        format!("`{}` is empty; nothing was written", file.display()),
+                    )
+                    .hint("name the file that holds the secret"));
+                }
+                Ok(NewValue::Secret(SecretValue::new(bytes)))
             }
             (None, _) => input::secret(&format!("Value of {path}: ")).map(NewValue::Secret),
         };
@@ -41,7 +50,7 @@ pub(super) fn new_value(
                 "env-secret-argument",
                 "a secret is not taken as an argument; nothing was written",
             )
-            .hint("`env set --secret` reads it from stdin; `env edit --file` takes a definition"));
+            .hint("`env set --secret` reads it from stdin; `env edit --file` takes a definition; --string takes what is only text"));
         }
         (Some(text), _) => text,
         (None, Some(file)) => read_value(file)?,
@@ -62,7 +71,7 @@ pub(super) fn new_value(
 /// An empty text is given as an argument: an empty file or pipe is a mistake.
 fn read_value(file: &FilePath) -> Outcome<String> {
     let text = read(file)?;
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(Failure::usage("input-empty", "no value was given; nothing was written")
             .hint("`''` as VALUE stores an empty text"));
     }

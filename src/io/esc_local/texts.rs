@@ -10,7 +10,7 @@ use super::shelf::Writer;
 use crate::base::environment::EscName;
 use crate::base::error::{Failure, Outcome, Place, Problem, Severity};
 use crate::base::secret::SecretValue;
-use crate::base::yaml::Mark;
+use crate::base::yaml::{self, Mark};
 use crate::esc::diagnostic::Diagnostic;
 use crate::esc::edit::{self, Edit, EditError, NewValue};
 use crate::esc::envelope;
@@ -85,13 +85,25 @@ pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnosti
         .collect()
 }
 
+/// A warning for what stands behind the first document, which ESC does not read.
+pub(super) fn unread(environment: &str, text: &str) -> Option<Diagnostic> {
+    let (Ok(_), Err(error)) = (yaml::parse(text), yaml::parse_whole(text)) else { return None };
+    Some(Diagnostic {
+        severity: Severity::Warning,
+        summary: "nothing is read from here on: a definition is one YAML document".into(),
+        detail: None,
+        range: Some(Range { environment: environment.into(), begin: error.mark, end: error.mark }),
+        path: None,
+    })
+}
+
 /// A diagnostic for what may be meant as a secret and would be stored as it stands, or cannot be stored.
 pub(super) fn unclear(environment: &str, text: &str, severity: Severity) -> Option<Diagnostic> {
     let (mark, summary) = match stored::unclear(text) {
         Some(found) if found.is_ciphertext => (found.mark, "this is no ciphertext, or a damaged one".to_owned()),
         Some(found) => {
-            let why = "`fn::secret` stands here in a way that nothing encrypts: it takes one text, nothing behind the first YAML \
-                       document is read, and what is only text is put in quotes";
+            let why = "this may be meant as a secret, and nothing encrypts it: `fn::secret` takes one text, nothing behind the \
+                       first YAML document is read, and what is only text is put in quotes";
             (found.mark, why.to_owned())
         }
         None => {
