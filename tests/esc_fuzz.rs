@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use sophia_secrets_sync::esc::eval::{Decrypter, Loaded, Loader, Mode, evaluate};
 use sophia_secrets_sync::esc::path::Path;
 use sophia_secrets_sync::esc::provider::Providers;
+use sophia_secrets_sync::esc::stored::{self, StaticSecret, Stored};
 use sophia_secrets_sync::esc::{envelope, interpolation};
 
 /// A small generator of numbers (xorshift64*): the same seed gives the same input everywhere.
@@ -173,11 +174,24 @@ impl Decrypter for Plain {
 fn documents() {
     let seeds = corpus();
     let providers = Providers::default();
+    let envelope = envelope::encode(b"of a secret").unwrap();
     fuzz("documents", &seeds, |text| {
         for mode in [Mode::Check { show_secrets: false }, Mode::Open, Mode::Rotate { paths: None }] {
             let mut loader = Same(text.to_owned());
             let evaluated = evaluate("root", text, mode, &mut loader, &Plain, &providers, &BTreeMap::new());
             let _ = (evaluated.to_json(), format!("{:?}", evaluated.diagnostics));
+        }
+        let unclear = stored::unclear(text);
+        let body = text.trim_start_matches('\u{feff}');
+        assert!(unclear.is_none_or(|found| body.get(found.mark.byte()..).is_some()), "a place within the text");
+        let seal = |secret: &StaticSecret| {
+            let is_plain = matches!(secret.stored, Stored::Plain(_));
+            Ok::<_, ()>(is_plain.then(|| Stored::Encrypted(envelope.clone())))
+        };
+        if let (None, Ok(sealed)) = (unclear, stored::rewrite(text, seal)) {
+            let all = stored::find(&sealed).unwrap();
+            assert!(all.iter().all(|secret| matches!(secret.stored, Stored::Encrypted(_))), "nothing is left in clear");
+            assert_eq!(stored::unclear(&sealed), None, "what is clear stays so");
         }
     });
 }
