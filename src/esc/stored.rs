@@ -36,6 +36,11 @@ pub struct StaticSecret {
 }
 
 impl StaticSecret {
+    #[must_use]
+    pub fn is_in_clear(&self) -> bool {
+        matches!(self.stored, Stored::Plain(_))
+    }
+
     /// Encrypted secrets elsewhere than under `values` are left alone by every ESC.
     #[must_use]
     pub fn is_under_values(&self) -> bool {

@@ -15,6 +15,7 @@ pub mod desired;
 pub mod digest;
 pub mod dotenv;
 pub mod env_file;
+pub mod env_value;
 pub mod forms;
 pub mod import;
 pub mod init;

@@ -15,6 +15,7 @@ use crate::io::child::{self as program, ChildSettings};
 use crate::io::files::{self, TemporaryFolder};
 use crate::io::source::{Document, Secrets, Source, Version};
 use crate::report::env::EnvChange;
+use crate::rules::env_value;
 
 const WITHOUT: &str = "EDITOR names the editor; --file FILE does without one (`-` is stdin)";
 
@@ -148,7 +149,7 @@ fn kept(desk: &Desk<'_>, failure: Failure) -> Failure {
     if text.trim().is_empty() || *text == before.text {
         return failure;
     }
-    let in_clear = env::holds_a_secret(&text);
+    let in_clear = env_value::holds_a_secret(&text);
     if in_clear && !input::confirmed("Keep your text on this disk? Secrets may stand in it in clear.", "keep") {
         return failure.hint("your text is not kept: secrets may stand in it in clear");
     }

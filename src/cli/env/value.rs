@@ -9,8 +9,8 @@ use crate::base::error::{Failure, Outcome};
 use crate::base::secret::SecretValue;
 use crate::esc::edit::NewValue;
 use crate::esc::path::Path;
-use crate::flow::env;
 use crate::io::files;
+use crate::rules::env_value;
 
 /// What `env set` was given.
 ///
@@ -45,7 +45,7 @@ pub(super) fn new_value(
         };
     }
     let text = match (value, file) {
-        (Some(text), _) if !string && env::holds_a_secret(&text) => {
+        (Some(text), _) if !string && env_value::holds_a_secret(&text) => {
             return Err(Failure::usage(
                 "env-secret-argument",
                 "a secret is not taken as an argument; nothing was written",

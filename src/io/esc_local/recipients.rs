@@ -92,10 +92,8 @@ impl EscLocal {
         }
         let keyring = keyring.renewed();
         let encrypt = |text: &str, current: &str| self.encrypted_with(name, &keyring, text, current);
-        let by_hand = match shelf.revision_of(&text)? {
-            None => Some(self.made_by_hand(name, &text, encrypt)?),
-            Some(_) => None,
-        };
+        let recorded = shelf.revision_of(&text)?;
+        let by_hand = recorded.is_none().then(|| self.made_by_hand(name, &text, encrypt)).transpose()?;
         let encrypted = encrypt(&text, by_hand.as_deref().unwrap_or_default())?;
         // Keys first: a kill behind this leaves secrets that the next write takes over to the new key.
         writer.write_keys(&KeyFile::wrap(&keyring, &left, passphrase.then_some(&self.settings.identities))?)?;

@@ -250,7 +250,7 @@ impl Shelf {
                 Err(failure) if failure.code != "file-exists" => Err(failure),
                 _ => Ok(()),
             },
-            Some(before) if before == IGNORED_BEFORE.as_bytes() => files::write_private(&ignored, IGNORED.as_bytes()),
+            Some(before) if before == IGNORED_BEFORE.as_bytes() => files::write_public(&ignored, IGNORED.as_bytes()),
             Some(_) => Ok(()),
         }
     }

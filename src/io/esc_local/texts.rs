@@ -66,14 +66,14 @@ pub(super) fn prepare(text: &str) -> Prepared {
 
 /// Whether a static secret of `text` is one that only data keys open.
 pub(super) fn holds_ciphertext(text: &str) -> bool {
-    let encrypted = |secret: &StaticSecret| matches!(secret.stored, Stored::Encrypted(_)) && secret.is_under_values();
+    let encrypted = |secret: &StaticSecret| !secret.is_in_clear() && secret.is_under_values();
     stored::find(text).is_ok_and(|secrets| secrets.iter().any(encrypted))
 }
 
 /// A warning for each secret that stands in clear.
 pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnostic> {
     let secrets = stored::find(text).unwrap_or_default();
-    let plain = secrets.into_iter().filter(|secret| matches!(secret.stored, Stored::Plain(_)));
+    let plain = secrets.into_iter().filter(StaticSecret::is_in_clear);
     plain
         .map(|secret| Diagnostic {
             severity: Severity::Warning,
@@ -87,7 +87,8 @@ pub(super) fn plaintext_warnings(environment: &str, text: &str) -> Vec<Diagnosti
 
 /// A warning for what stands behind the first document, which ESC does not read.
 pub(super) fn unread(environment: &str, text: &str) -> Option<Diagnostic> {
-    let (Ok(_), Err(error)) = (yaml::parse(text), yaml::parse_whole(text)) else { return None };
+    let error = yaml::parse_whole(text).err()?;
+    yaml::parse(text).ok()?;
     Some(Diagnostic {
         severity: Severity::Warning,
         summary: "nothing is read from here on: a definition is one YAML document".into(),
@@ -109,8 +110,7 @@ pub(super) fn unclear(environment: &str, text: &str, severity: Severity) -> Opti
         None => {
             let sealed = envelope::encode(&[0; 16]).unwrap_or_default();
             let encrypted = stored::rewrite(text, |secret| {
-                let is_plain = matches!(secret.stored, Stored::Plain(_));
-                Ok::<_, std::convert::Infallible>(is_plain.then(|| Stored::Encrypted(sealed.clone())))
+                Ok::<_, std::convert::Infallible>(secret.is_in_clear().then(|| Stored::Encrypted(sealed.clone())))
             });
             match encrypted {
                 Err(RewriteError::Text(error @ EditError::SecretForm { mark, .. })) => (mark, error.to_string()),
@@ -316,7 +316,7 @@ impl EscLocal {
     /// `store-keys-missing`.
     pub(super) fn encrypted(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<String> {
         let secrets = stored::find(text).map_err(|error| self.unreadable(name, &error))?;
-        let any_plain = secrets.iter().any(|secret| matches!(secret.stored, Stored::Plain(_)));
+        let any_plain = secrets.iter().any(StaticSecret::is_in_clear);
         let keyring = if any_plain {
             self.keyring_for_writing(name, writer, &[text, current])?
         } else {

@@ -89,10 +89,7 @@ impl EscLocal {
     fn prepared(&self, name: &EscName, writer: &Writer<'_>, text: &str, current: &str) -> Outcome<Ready> {
         let recorded = self.shelf(name).revision_of(current)?;
         let encrypt = |text: &str, current: &str| self.encrypted(name, writer, text, current);
-        let by_hand = match recorded {
-            None => Some(self.made_by_hand(name, current, encrypt)?),
-            Some(_) => None,
-        };
+        let by_hand = recorded.is_none().then(|| self.made_by_hand(name, current, encrypt)).transpose()?;
         let text = encrypt(text, by_hand.as_deref().unwrap_or(current))?;
         let found = self.checked(name, &text)?;
         if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
